@@ -1,0 +1,146 @@
+"""The whole configuration as one model: ``configs/mesh.yaml`` plus environment overrides.
+
+A value ``a: {b: c}`` is overridden by the environment variable ``CONCILIUM_A__B``.
+An unknown key is an error naming it.
+"""
+
+from collections.abc import Mapping
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from concilium.contracts import limits
+from concilium.contracts.base import JSON
+from concilium.contracts.errors import Invalid
+
+ENV_PREFIX = "CONCILIUM_"
+RESERVED = frozenset({"CONCILIUM_HOME"})
+"""Environment variables with the prefix that are not configuration values."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Gateway(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8400, ge=1, le=65535)
+    public_url: str = ""
+    """How callers reach the mesh; empty: ``http://<host>:<port>``."""
+    body_bytes: int = Field(default=limits.BODY_BYTES, gt=0)
+    rate_per_minute: int = Field(default=6000, gt=0)
+    """Requests a minute for a key that states no own limit."""
+
+    @property
+    def url(self) -> str:
+        """Where callers reach the mesh."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+
+class LedgerConfig(Section):
+    url: str = ""
+    """``postgresql://…`` or ``sqlite:///…``; empty: ``CONCILIUM_HOME/ledger.sqlite3``."""
+    blobs: str = ""
+    """Folder of blobs; empty: ``CONCILIUM_HOME/blobs``."""
+    lease_ttl_s: float = Field(default=limits.LEASE_TTL_S, gt=0)
+    min_free_bytes: int = Field(default=256 * limits.MIB, ge=0)
+    """Below this much free disk new tasks are refused with 503."""
+
+
+class QueueConfig(Section):
+    url: str = ""
+    """``redis://`` or ``redis+socket://`` URL; empty: an own Redis on ``CONCILIUM_HOME/run/redis.sock``."""
+
+
+class RunnerConfig(Section):
+    node: str = Field(default="home", min_length=1, max_length=64)
+    agents: dict[str, str] = Field(default_factory=dict)
+    """Agent name to the base URL of its service; empty: the agents started here, at their stable ports."""
+
+
+class AgentsConfig(Section):
+    start: tuple[str, ...] = ("code", "vision", "tts")
+    """Agents started on this machine."""
+    host: str = "127.0.0.1"
+    base_port: int = Field(default=8410, ge=1, le=65000)
+    """The first started agent listens here, the next one port higher, and so on."""
+
+
+class EngineConfig(Section):
+    url: str = ""
+    """Base URL of an OpenAI-compatible server, with ``/v1``; empty: none, the skill router plans alone."""
+    model: str = ""
+    api_key_file: str = ""
+    timeout_s: float = Field(default=60.0, gt=0)
+
+
+class CallbackConfig(Section):
+    allow: tuple[str, ...] = ()
+    """Private addresses (CIDR) or host:port pairs that callbacks may reach; public addresses always may."""
+    timeout_s: float = Field(default=10.0, gt=0)
+    attempts: int = Field(default=12, ge=1)
+
+
+class RetentionConfig(Section):
+    tasks_days: int = Field(default=30, ge=1)
+    events_days: int = Field(default=30, ge=1)
+    blobs_gib: float = Field(default=20.0, gt=0)
+
+
+class LogConfig(Section):
+    level: str = "info"
+    json_lines: bool = True
+
+
+class MeshConfig(Section):
+    """Everything that can be set."""
+
+    gateway: Gateway = Gateway()
+    ledger: LedgerConfig = LedgerConfig()
+    queue: QueueConfig = QueueConfig()
+    runner: RunnerConfig = RunnerConfig()
+    agents: AgentsConfig = AgentsConfig()
+    engine: EngineConfig = EngineConfig()
+    callbacks: CallbackConfig = CallbackConfig()
+    retention: RetentionConfig = RetentionConfig()
+    log: LogConfig = LogConfig()
+
+
+def parse_config(text: str, environ: Mapping[str, str]) -> MeshConfig:
+    """Return the configuration of a YAML text with environment overrides applied.
+
+    An override's value is read as YAML, so ``CONCILIUM_GATEWAY__PORT=9000`` is a number.
+
+    Raises:
+        Invalid: the YAML is broken, a key is unknown (named with its path or variable) or a value does not fit.
+    """
+    try:
+        data: JSON = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise Invalid(f"mesh.yaml is not YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise Invalid("mesh.yaml must be a mapping")
+    for name, value in environ.items():
+        if name.startswith(ENV_PREFIX) and name not in RESERVED:
+            _override(data, name, value)
+    try:
+        return MeshConfig.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise Invalid("mesh configuration: " + "; ".join(lines)) from error
+
+
+def _override(data: dict[str, JSON], name: str, value: str) -> None:
+    path = name.removeprefix(ENV_PREFIX).lower().split("__")
+    if len(path) != 2 or path[0] not in MeshConfig.model_fields:
+        raise Invalid(f"environment variable {name} names no configuration value")
+    section = MeshConfig.model_fields[path[0]].annotation
+    if not (isinstance(section, type) and issubclass(section, Section) and path[1] in section.model_fields):
+        raise Invalid(f"environment variable {name} names no configuration value")
+    inner = data.setdefault(path[0], {})
+    if not isinstance(inner, dict):
+        raise Invalid(f"{path[0]}: must be a mapping")
+    try:
+        inner[path[1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise Invalid(f"environment variable {name} is not YAML: {error}") from error

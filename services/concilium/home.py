@@ -1,0 +1,118 @@
+"""The one place that knows where files are: ``CONCILIUM_HOME``, the packaged defaults, the secrets."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from concilium.contracts.config import MeshConfig, parse_config
+from concilium.contracts.errors import Invalid, Unavailable
+from concilium.contracts.skill import AgentManifest, Catalog
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped(kind: str) -> Path:
+    """Return the folder of packaged defaults (``agents`` or ``configs``), from a wheel or from a checkout."""
+    packaged = _PACKAGE / "share" / kind
+    return packaged if packaged.is_dir() else _PACKAGE.parents[1] / kind
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder a mesh lives in."""
+
+    root: Path
+    environ: Mapping[str, str]
+
+    @classmethod
+    def find(cls, environ: Mapping[str, str] | None = None) -> "Home":
+        """Return the home that ``CONCILIUM_HOME`` names, else ``~/.concilium``."""
+        env = os.environ if environ is None else environ
+        return cls(Path(env.get("CONCILIUM_HOME") or Path.home() / ".concilium").expanduser().resolve(), env)
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def redis_socket(self) -> Path:
+        return self.run / "redis.sock"
+
+    def agent_state(self, agent: str) -> Path:
+        """Return the folder where an agent service keeps its finished tasks."""
+        return self.root / "agent-state" / agent
+
+    @cached_property
+    def config(self) -> MeshConfig:
+        """The configuration: ``mesh.yaml`` here, else the shipped one, with environment overrides. Raises `Invalid`."""
+        own = self.root / "mesh.yaml"
+        path = own if own.is_file() else shipped("configs") / "mesh.yaml"
+        return parse_config(path.read_text(encoding="utf-8"), self.environ)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Every agent: the shipped ones and those in ``agents/`` here, which win by name. Raises `Invalid`."""
+        found: dict[str, AgentManifest] = {}
+        for folder in (shipped("agents"), self.root / "agents"):
+            for path in sorted(folder.glob("*/agent.yaml")):
+                manifest = read_manifest(path)
+                found[manifest.name] = manifest
+        return Catalog(agents=found)
+
+    @property
+    def ledger_url(self) -> str:
+        return self.config.ledger.url or f"sqlite:///{self.root / 'ledger.sqlite3'}"
+
+    @property
+    def blobs(self) -> Path:
+        return Path(self.config.ledger.blobs) if self.config.ledger.blobs else self.root / "blobs"
+
+    @property
+    def queue_url(self) -> str:
+        return self.config.queue.url or f"redis+socket://{self.redis_socket}"
+
+    def agent_port(self, agent: str) -> int:
+        """Return the stable port of an agent started here. Raises `Invalid` when it is not in ``agents.start``."""
+        start = self.config.agents.start
+        if agent not in start:
+            raise Invalid(f"agent '{agent}' is not started here (agents.start: {', '.join(start)})")
+        return self.config.agents.base_port + start.index(agent)
+
+    def agent_urls(self) -> dict[str, str]:
+        """Return the base URL of every agent this node's runner serves."""
+        if self.config.runner.agents:
+            return dict(self.config.runner.agents)
+        host = self.config.agents.host
+        return {name: f"http://{host}:{self.agent_port(name)}" for name in self.config.agents.start}
+
+    def secret(self, name: str) -> str:
+        """Return the secret in ``keys/<name>.key``. Raises `Unavailable` when there is none."""
+        path = self.keys / f"{name}.key"
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except FileNotFoundError as error:
+            raise Unavailable(f"no secret {path}; `concilium up` writes it") from error
+
+
+def read_manifest(path: Path) -> AgentManifest:
+    """Read one ``agent.yaml``. Raises `Invalid` naming the file and what is wrong in it."""
+    try:
+        return AgentManifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise Invalid(f"{path}: not YAML: {error}") from error
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise Invalid(f"{path}: " + "; ".join(lines)) from error
