@@ -1,0 +1,1 @@
+"""The agent runtime: an agent's manifest and module become an A2A service."""
