@@ -38,7 +38,7 @@ def test_each_value_can_be_overridden_by_its_environment_variable() -> None:
         ("gateway: {port: 70000}", {}, "gateway.port"),
         ("", {"CONCILIUM_GATEWAY__PROT": "1"}, "CONCILIUM_GATEWAY__PROT"),
         ("", {"CONCILIUM_PORT": "1"}, "CONCILIUM_PORT"),
-        ("[]", {}, "mapping"),
+        ("[1]", {}, "mapping"),
         ("gateway: [", {}, "YAML"),
         ("", {"CONCILIUM_GATEWAY__PORT": "["}, "CONCILIUM_GATEWAY__PORT"),
     ],
