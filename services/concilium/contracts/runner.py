@@ -47,6 +47,8 @@ class Lease(Model):
     traceparent: str
     grants: int = 1
     """How often this attempt has been granted; above 1 an older run may still exist at the agent."""
+    replies: tuple[str, ...] = ()
+    """What the caller answered when asked, oldest first."""
 
     @property
     def run_id(self) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field
 from concilium.contracts.base import JSON, Model
 from concilium.contracts.parts import Artifact
 from concilium.contracts.plan import Plan
+from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState, TaskState
 from concilium.contracts.task import Answer, Priority, Problem, Request, StageEvent
 
@@ -62,6 +63,8 @@ class Dispatch(Model):
     delay_s: float = Field(default=0.0, ge=0)
     deadline_s: float
     """Seconds one attempt may take; also cut to the task's own deadline by the ledger."""
+    effects: Effects = Effects.NONE
+    """The skill's declared effects: an ``external`` attempt whose lease is lost is not repeated."""
 
 
 class Refuse(Model):
