@@ -1,0 +1,58 @@
+"""``python -m concilium.gateway``: run the control plane of ``CONCILIUM_HOME``."""
+
+import socket
+
+import uvicorn
+
+from concilium.gateway.app import create_app
+from concilium.gateway.logs import configure
+from concilium.gateway.state import Gateway
+from concilium.home import Home
+
+GRACE_S = 5
+"""How long running requests may take to end once the server is asked to stop."""
+KEEP_ALIVE_S = 75
+
+
+class Server(uvicorn.Server):
+    """A server that ends open event streams when it is asked to stop, instead of waiting for them."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the streams, then the connections, then the app."""
+        self._gateway.closing.set()
+        await super().shutdown(sockets)
+
+
+def make_server(home: Home) -> Server:
+    """Return the configured server of a home's control plane."""
+    app = create_app(home)
+    config = uvicorn.Config(
+        app,
+        host=home.config.gateway.host,
+        port=home.config.gateway.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    return Server(config, app.state.gateway)
+
+
+def main() -> None:
+    """Run until a signal."""
+    home = Home.find()
+    configure(home.config.log)
+    make_server(home).run()
+
+
+if __name__ == "__main__":
+    main()

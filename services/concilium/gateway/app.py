@@ -1,0 +1,83 @@
+"""The control plane as one ASGI app: every public surface, the runner API, and what runs beside them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from concilium import __version__
+from concilium.brain import Brain
+from concilium.gateway import admin, ask, events, files, ops, problems, runner_api, tasks
+from concilium.gateway.auth import make_authenticator
+from concilium.gateway.background import reconcile, running
+from concilium.gateway.callbacks import Sender
+from concilium.gateway.middleware import BodyLimit, Envelope
+from concilium.gateway.openapi import install as install_openapi
+from concilium.gateway.secrets import ensure_api_keys, mesh_key, secret_file, signing_secret
+from concilium.gateway.ssrf import Guard
+from concilium.gateway.state import Gateway, Parts
+from concilium.home import Home
+from concilium.ledger import Ledger
+from concilium.queue import Doorbell
+
+DESCRIPTION = "One request in, several agents at work, one answer out, nothing lost."
+_ROUTERS = (ask.router, tasks.router, admin.router, ops.router)
+_EXTENDED = (events, files)
+"""Modules that add their routes to the router of `tasks`."""
+
+
+def create_app(home: Home) -> FastAPI:
+    """Return the control plane of a home; the ledger opens with the app's lifespan. Raises `Invalid`."""
+    gateway = Gateway(home=home, guard=Guard(home.config.callbacks.allow))
+    app = FastAPI(
+        title="Concilium",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.gateway = gateway
+    for router in _ROUTERS:
+        app.include_router(router)
+    app.router.routes.extend(runner_api.routes())
+    problems.install(app)
+    install_openapi(app, [ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey], {"AskForm": ask.AskTerms})
+    app.add_middleware(BodyLimit, max_bytes=home.config.gateway.body_bytes)
+    app.add_middleware(Envelope, count=gateway.metrics.request)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the ledger and run the loops; close in the opposite order."""
+    gateway: Gateway = app.state.gateway
+    home, config = gateway.home, gateway.home.config
+    home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    brain = Brain(home.catalog, engine_configured=bool(config.engine.url))
+    ledger = await Ledger.open(
+        home.ledger_url,
+        home.blobs,
+        brain.advance,
+        lease_ttl_s=config.ledger.lease_ttl_s,
+        min_free_bytes=config.ledger.min_free_bytes,
+    )
+    try:
+        await ensure_api_keys(home.keys, ledger)
+        sender = Sender(ledger, gateway.guard, secret_file(home.keys / "webhook.key", signing_secret), config.callbacks)
+        gateway.parts = Parts(
+            ledger=ledger,
+            doorbell=Doorbell(home.queue_url),
+            auth=make_authenticator(ledger.find_key, config.gateway.rate_per_minute),
+            sender=sender,
+            mesh_key=secret_file(home.keys / "mesh.key", mesh_key),
+        )
+        async with running({"reconciler": lambda: reconcile(gateway), "callbacks": sender.run}):
+            yield
+    finally:
+        if gateway.parts is not None:
+            await asyncio.to_thread(gateway.parts.doorbell.close)
+        gateway.parts = None
+        await ledger.close()

@@ -1,0 +1,67 @@
+"""What the control plane does without being asked: rings again, takes back, delivers, thinks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from concilium.contracts.errors import ConciliumError
+from concilium.gateway.state import Gateway
+
+SWEEP_EVERY_S = 1.0
+RESTART_AFTER_S = 1.0
+
+log = structlog.get_logger("concilium.background")
+
+
+async def reconcile(gateway: Gateway) -> None:
+    """Sweep the ledger about once a second and ring what it says, until cancelled."""
+    while True:
+        try:
+            await sweep_once(gateway)
+        except ConciliumError as error:
+            log.warning("sweep.refused", detail=error.detail)
+        await asyncio.sleep(SWEEP_EVERY_S)
+
+
+async def sweep_once(gateway: Gateway) -> None:
+    """Take back expired leases, end what is past its deadline, ring the steps that wait unheard."""
+    swept = await gateway.ledger.sweep(await asyncio.to_thread(depths, gateway))
+    gateway.ring(swept.rings)
+    if swept.expired or swept.timed_out:
+        log.info("swept", expired=swept.expired, timed_out=swept.timed_out, rings=len(swept.rings))
+    if swept.timed_out:
+        gateway.running.sender.kick()
+
+
+def depths(gateway: Gateway) -> dict[str, int | None]:
+    """Return how many hints wait for each agent; None for all once the queue does not answer. Blocks."""
+    found: dict[str, int | None] = dict.fromkeys(gateway.home.catalog.agents)
+    for agent in gateway.home.catalog.agents:
+        depth = gateway.running.doorbell.depth(agent)
+        if depth is None:
+            return dict.fromkeys(found)
+        found[agent] = depth
+    return found
+
+
+@asynccontextmanager
+async def running(loops: dict[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    """Run loops beside the server; one that breaks is logged and started again."""
+    tasks = [asyncio.create_task(_kept(name, loop), name=name) for name, loop in loops.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _kept(name: str, loop: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("loop.broke", loop=name)
+        await asyncio.sleep(RESTART_AFTER_S)

@@ -1,0 +1,84 @@
+"""What the routes share: the parts of one running control plane."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from starlette.requests import HTTPConnection
+
+from concilium.contracts.errors import NotFound, Unavailable
+from concilium.contracts.task import TaskView
+from concilium.gateway.auth import Authenticator, Caller
+from concilium.gateway.callbacks import Sender
+from concilium.gateway.metrics import Metrics
+from concilium.gateway.ssrf import Guard
+from concilium.home import Home
+from concilium.ledger import Ledger, Ring
+from concilium.queue import Doorbell
+
+
+@dataclass
+class Parts:
+    """What exists while the control plane runs."""
+
+    ledger: Ledger
+    doorbell: Doorbell
+    auth: Authenticator
+    sender: Sender
+    mesh_key: str
+
+
+@dataclass
+class Gateway:
+    """The control plane's shared state; `app.state.gateway`."""
+
+    home: Home
+    guard: Guard
+    metrics: Metrics = field(default_factory=Metrics)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server is asked to stop: open streams end, waits return."""
+    parts: Parts | None = None
+
+    @property
+    def running(self) -> Parts:
+        """The open parts. Raises `Unavailable` before the start and after the stop."""
+        if self.parts is None:
+            raise Unavailable("the control plane is starting or stopping; try again")
+        return self.parts
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.running.ledger
+
+    @property
+    def auth(self) -> Authenticator:
+        return self.running.auth
+
+    def ring(self, rings: Iterable[Ring]) -> None:
+        """Ring doorbells; returns at once. One that stays silent is left to the reconciler."""
+        for ring in rings:
+            self.running.doorbell.ring(ring.agent, ring.step_id)
+
+    async def visible_task(self, task_id: str, caller: Caller) -> TaskView:
+        """Return a task the caller may see. Raises `NotFound`, the same for a foreign task as for none."""
+        task = await self.ledger.get(task_id)
+        if not caller.owns(task.key_id):
+            raise NotFound(f"no task {task_id}")
+        return task
+
+    async def wait(self, task_id: str, after: int, timeout_s: float) -> bool:
+        """Return True when a task has something newer than ``after``; False after the time or when closing."""
+        news = asyncio.ensure_future(self.ledger.wait(task_id, after, timeout_s))
+        stop = asyncio.ensure_future(self.closing.wait())
+        try:
+            await asyncio.wait((news, stop), return_when=asyncio.FIRST_COMPLETED)
+            return news.done() and news.result()
+        finally:
+            news.cancel()
+            stop.cancel()
+
+
+def gateway_of(request: HTTPConnection) -> Gateway:
+    """Return the control plane that serves a request."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
