@@ -1,0 +1,37 @@
+"""The ledger: the durable record of tasks, steps, events, leases and callbacks. The only truth."""
+
+from concilium.ledger.keys import hash_of
+from concilium.ledger.ledger import Ledger
+from concilium.ledger.models import (
+    Advanced,
+    ApiKey,
+    Completed,
+    Delivery,
+    DeliveryState,
+    GcReport,
+    History,
+    Ring,
+    Stats,
+    StepRecord,
+    Submitted,
+    Swept,
+    Thought,
+)
+
+__all__ = [
+    "Advanced",
+    "ApiKey",
+    "Completed",
+    "Delivery",
+    "DeliveryState",
+    "GcReport",
+    "History",
+    "Ledger",
+    "Ring",
+    "Stats",
+    "StepRecord",
+    "Submitted",
+    "Swept",
+    "Thought",
+    "hash_of",
+]

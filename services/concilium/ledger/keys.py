@@ -1,0 +1,81 @@
+"""API keys: 256 random bits shown once, stored as SHA-256."""
+
+import hashlib
+import secrets
+
+from sqlalchemy import Connection, Row, bindparam, select
+
+from concilium.contracts.base import new_id
+from concilium.contracts.errors import Invalid, NotFound
+from concilium.ledger import schema
+from concilium.ledger.codec import at, dumps, loads
+from concilium.ledger.models import ApiKey
+from concilium.ledger.tx import Tx
+
+_k = schema.api_keys.c
+_BY_HASH = select(*_k).where(_k.sha256 == bindparam("sha256"))
+PREFIX = "ck_"
+
+
+def new_secret() -> str:
+    """Return a fresh secret: 256 random bits in URL-safe base64."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def hash_of(secret: str) -> str:
+    """Return what is stored of a secret. It is random, so a plain hash cannot be guessed back."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def create(
+    tx: Tx,
+    sha256: str,
+    name: str,
+    scopes: tuple[str, ...],
+    *,
+    expires_in_s: float | None = None,
+    rate_per_minute: int | None = None,
+) -> ApiKey:
+    """Store a key by its hash. Raises `Invalid` when the name holds a NUL character."""
+    if "\x00" in name:
+        raise Invalid("a key's name holds a NUL character; leave it out")
+    row = {
+        "id": new_id("key"), "name": name, "sha256": sha256, "scopes": dumps(list(scopes)),
+        "rate_per_minute": rate_per_minute, "created_at": tx.now,
+        "expires_at": None if expires_in_s is None else tx.now + expires_in_s, "revoked_at": None,
+    }  # fmt: skip
+    tx.conn.execute(schema.api_keys.insert(), [row])
+    return _key_of(tx.conn.execute(_BY_HASH, {"sha256": sha256}).one())
+
+
+def find(conn: Connection, sha256: str) -> ApiKey | None:
+    """Return the key with that hash; whether it is `ApiKey.active` is the caller's to judge."""
+    row = conn.execute(_BY_HASH, {"sha256": sha256}).first()
+    return _key_of(row) if row is not None else None
+
+
+def list_all(conn: Connection) -> list[ApiKey]:
+    """Return every key, oldest first."""
+    return [_key_of(row) for row in conn.execute(select(*_k).order_by(_k.created_at))]
+
+
+def revoke(tx: Tx, key_id: str) -> None:
+    """Revoke a key at once; again is no error. Raises `NotFound`."""
+    known = tx.conn.execute(select(_k.revoked_at).where(_k.id == key_id)).first()
+    if known is None:
+        raise NotFound(f"no key '{key_id}'")
+    if known.revoked_at is None:
+        tx.conn.execute(schema.api_keys.update().where(_k.id == key_id).values(revoked_at=tx.now))
+
+
+def _key_of(row: "Row[*tuple[object, ...]]") -> ApiKey:
+    values = row._mapping
+    return ApiKey(
+        id=values["id"],
+        name=values["name"],
+        scopes=tuple(loads(values["scopes"])),
+        rate_per_minute=values["rate_per_minute"],
+        created_at=at(values["created_at"]),
+        expires_at=at(values["expires_at"]) if values["expires_at"] is not None else None,
+        revoked_at=at(values["revoked_at"]) if values["revoked_at"] is not None else None,
+    )

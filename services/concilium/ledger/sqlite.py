@@ -1,0 +1,192 @@
+"""SQLite: one writer thread with group commit, a few readers, one opener of the file."""
+
+import asyncio
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
+
+from concilium.contracts.errors import Unavailable
+from concilium.ledger import migrate
+from concilium.ledger.store import OnCommit, Op, P, Query, Store, T, answer, count_statements
+from concilium.ledger.tx import Rules, Tx
+
+GROUP_MAX = 64
+"""Operations in one transaction."""
+_READERS = 3
+
+
+@dataclass
+class _Job:
+    run: Callable[[Tx], Any]
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
+    result: Any = None
+
+
+class SqliteStore(Store):
+    """Writes go through one thread; up to `GROUP_MAX` waiting operations share a transaction, a savepoint each."""
+
+    def __init__(self, path: Path, rules: Rules, on_commit: OnCommit) -> None:
+        super().__init__(rules, on_commit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(path)
+        self._writer = _engine(path, begin="BEGIN IMMEDIATE", readers=0)
+        with self._writer.begin() as conn:
+            migrate.upgrade(conn)
+        count_statements(self._writer, self.counters)
+        self._reader = _engine(path, begin="BEGIN", readers=_READERS)
+        self._read_pool = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="ledger-write", daemon=True)
+        self._thread.start()
+
+    async def write(self, op: "Op[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._closed:
+            raise Unavailable("the ledger is closed")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(lambda tx: op(tx, *args, **kwargs), loop, future))
+        return await future
+
+    async def read(self, query: "Query[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
+        def run() -> T:
+            with self._reader.begin() as conn:
+                return query(conn, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._read_pool, run)
+
+    async def synchronise(self) -> None:
+        """The file has one opener, so this process's clock is the ledger's."""
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._read_pool.shutdown()
+        self._reader.dispose()
+        self._writer.dispose()
+        os.close(self._lock)
+
+    def _serve(self) -> None:
+        with self._writer.connect() as conn:
+            while (batch := self._next_batch()) is not None:
+                self._run(conn, batch)
+                _answer(batch)
+
+    def _next_batch(self) -> list[_Job] | None:
+        """Wait for a job and take those that wait behind it; None once the store is closed and empty."""
+        job = self._jobs.get()
+        if job is None:
+            return None
+        batch = [job]
+        while len(batch) < GROUP_MAX:
+            try:
+                more = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if more is None:
+                self._jobs.put(None)
+                break
+            batch.append(more)
+        return batch
+
+    def _run(self, conn: Connection, batch: list[_Job]) -> None:
+        """Run a batch in one transaction; should the transaction break, run each job in its own."""
+        try:
+            self._commit(conn, batch)
+        except Exception as error:  # noqa: BLE001  # the writer thread must outlive every job
+            if len(batch) == 1:
+                batch[0].result = error
+                return
+            for job in batch:
+                self._run(conn, [job])
+
+    def _commit(self, conn: Connection, batch: list[_Job]) -> None:
+        done: list[Tx] = []
+        with conn.begin():
+            for job in batch:
+                tx = self._tx(conn)
+                if len(batch) == 1:
+                    job.result = job.run(tx)
+                    done.append(tx)
+                elif _run_in_savepoint(conn, job, tx):
+                    done.append(tx)
+        if done:
+            self._committed(done)
+
+
+def _run_in_savepoint(conn: Connection, job: _Job, tx: Tx) -> bool:
+    """Run one job of several; its refusal undoes only its own writes. Whether it succeeded."""
+    savepoint = conn.begin_nested()
+    try:
+        job.result = job.run(tx)
+    except DBAPIError:
+        raise  # SQLite may have rolled back the whole transaction by itself
+    except Exception as error:  # noqa: BLE001  # handed to the caller of the job
+        savepoint.rollback()
+        job.result = error
+        return False
+    savepoint.commit()
+    return True
+
+
+def _answer(batch: list[_Job]) -> None:
+    """Settle the futures, with one wake-up per event loop."""
+    loops = {job.loop for job in batch}
+    for loop in loops:
+        mine = [job for job in batch if job.loop is loop]
+        try:
+            loop.call_soon_threadsafe(_settle, mine)
+        except RuntimeError:
+            continue  # the loop is closed: nobody waits any more
+
+
+def _settle(jobs: list[_Job]) -> None:
+    for job in jobs:
+        answer(job.future, job.result)
+
+
+def _lock(path: Path) -> int:
+    """Take the exclusive lock beside the file. Raises `Unavailable` when another process holds it."""
+    handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise Unavailable(f"{path} is open in another process; a SQLite ledger has one opener") from error
+    return handle
+
+
+def _engine(path: Path, *, begin: str, readers: int) -> Engine:
+    """Return an engine whose transactions start with ``begin``; ``readers`` connections, or one writer for 0."""
+    connect = partial(sqlite3.connect, path, timeout=30.0, isolation_level=None, check_same_thread=False)
+    pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": readers} if readers else {"poolclass": StaticPool}
+    engine = create_engine("sqlite://", creator=connect, **pool)
+
+    def prepare(raw: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            raw.execute(f"PRAGMA {pragma}")
+        if readers:
+            raw.execute("PRAGMA query_only=ON")
+
+    def start(conn: Connection) -> None:
+        conn.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", start)
+    return engine

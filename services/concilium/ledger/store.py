@@ -1,0 +1,138 @@
+"""Where operations run: the interface of both databases and what they share."""
+
+import asyncio
+import errno
+import shutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
+
+from concilium.contracts.errors import Unavailable
+from concilium.ledger.clock import Clock
+from concilium.ledger.tx import Rules, Tx
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Op = Callable[Concatenate[Tx, P], T]
+"""A write operation: ``op(tx, …)``; may run more than once, commits at most once."""
+Query = Callable[Concatenate[Connection, P], T]
+"""A read operation: ``query(conn, …)``."""
+OnCommit = Callable[[dict[str, int]], None]
+"""Told in the writing thread, after each commit, which tasks changed and their newest sequence numbers."""
+
+
+@dataclass
+class Counters:
+    """What this process has written since it opened the ledger."""
+
+    commits: int = 0
+    statements: int = 0
+    operations: int = 0
+
+
+class Store(ABC):
+    """Runs operations in transactions of one database."""
+
+    def __init__(self, rules: Rules, on_commit: OnCommit) -> None:
+        self.rules = rules
+        self.clock = Clock()
+        self.counters = Counters()
+        self._on_commit = on_commit
+
+    @abstractmethod
+    async def write(self, op: "Op[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run an operation in a write transaction; return its result after the commit."""
+
+    @abstractmethod
+    async def read(self, query: "Query[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a query on what is committed."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what was accepted and let go of the database."""
+
+    @abstractmethod
+    async def synchronise(self) -> None:
+        """Take over the database's clock where several processes share it."""
+
+    def _tx(self, conn: Connection) -> Tx:
+        return Tx(conn, self.clock.now(), self.rules)
+
+    def _committed(self, transactions: list[Tx]) -> None:
+        self.counters.commits += 1
+        self.counters.operations += len(transactions)
+        touched: dict[str, int] = {}
+        for tx in transactions:
+            touched.update(tx.touched)
+        if touched:
+            self._on_commit(touched)
+
+
+def count_statements(engine: Engine, counters: Counters) -> None:
+    """Count each statement that the engine's connections execute, BEGIN and COMMIT excepted."""
+
+    def count(
+        _conn: Connection, _cursor: DBAPICursor, _sql: str, _args: object, _ctx: ExecutionContext | None, _many: bool
+    ) -> None:
+        counters.statements += 1
+
+    event.listen(engine, "before_cursor_execute", count)
+
+
+class Space:
+    """Watches the disk: refuses new tasks while it is nearly full."""
+
+    LOOK_EVERY_S = 1.0
+    FULL_FOR_S = 5.0
+    """After the database said that the disk is full, the next submission is tried after this time."""
+
+    def __init__(self, folder: Path, min_free_bytes: int) -> None:
+        self._folder = folder
+        self._min_free = min_free_bytes
+        self._looked = float("-inf")
+        self._free = 0
+        self._full_until = float("-inf")
+
+    def filled(self) -> None:
+        """Note that a write failed for lack of space."""
+        self._full_until = time.monotonic() + self.FULL_FOR_S
+
+    def check(self) -> None:
+        """Raise `Unavailable` unless there is room for new work."""
+        now = time.monotonic()
+        if now < self._full_until:
+            raise Unavailable("the disk is full; free some space (`concilium gc`) and try again", retry_after_s=5)
+        if now - self._looked > self.LOOK_EVERY_S:
+            self._free, self._looked = shutil.disk_usage(self._folder).free, now
+        if self._free < self._min_free:
+            raise Unavailable(
+                f"only {self._free} bytes of disk are free and {self._min_free} are kept in reserve; "
+                "free some space (`concilium gc`) and try again",
+                retry_after_s=5,
+            )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that there is no space: SQLite's FULL, PostgreSQL's 53100, the system's ENOSPC."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    origin = getattr(error, "orig", error)
+    return getattr(origin, "sqlite_errorname", "").startswith("SQLITE_FULL") or (
+        getattr(origin, "sqlstate", None) == "53100"
+    )
+
+
+def answer(future: "asyncio.Future[T]", result: "T | BaseException") -> None:
+    """Settle a future unless its waiter has gone."""
+    if future.done():
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

@@ -1,0 +1,52 @@
+"""What every operation gets: a connection inside a write transaction, the clock's reading, the rules."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Insert, Select, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from concilium.contracts import limits
+from concilium.contracts.turn import Advance, Turn
+
+AdvanceFn = Callable[[Turn], Advance]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the operations judge by."""
+
+    advance: AdvanceFn
+    """The brain's pure fold."""
+    lease_ttl_s: float = limits.LEASE_TTL_S
+    check_fence: bool = True
+    """False exists only so that the chaos checker can prove that it would notice a commit under a stale fence."""
+
+
+@dataclass
+class Tx:
+    """One operation's share of a write transaction."""
+
+    conn: Connection
+    now: float
+    """The ledger's clock, seconds since the epoch."""
+    rules: Rules
+    touched: dict[str, int] = field(default_factory=dict)
+    """Task to its newest sequence number: who to wake after the commit."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other writers exist, so that rows have to be locked before they are judged (PostgreSQL)."""
+        return self.conn.dialect.name == "postgresql"
+
+    def locked(self, query: "Select[*tuple[object, ...]]") -> "Select[*tuple[object, ...]]":
+        """Return the query taking row locks where there are other writers."""
+        return query.with_for_update() if self.shared else query
+
+
+def insert_new(table: Table) -> dict[str, Insert]:
+    """Return, by dialect, an insert that leaves existing rows as they are."""
+    return {
+        "sqlite": sqlite.insert(table).on_conflict_do_nothing(),
+        "postgresql": postgresql.insert(table).on_conflict_do_nothing(),
+    }
