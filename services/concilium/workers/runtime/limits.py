@@ -23,5 +23,7 @@ BODY_TIMEOUT_S = 60.0
 CANCEL_WAIT_S = 1.0
 """A cancel is answered within this time."""
 STOP_GRACE_S = 5.0
-"""Running work is given this long when the service is told to stop."""
+"""A run that somebody follows is given this long when the service is told to stop."""
+STOP_LONE_S = 1.0
+"""A run that nobody follows is given this long after that."""
 WARM_UP_RETRY_S = 5.0

@@ -18,7 +18,7 @@ from concilium.contracts.errors import Conflict, Invalid, NotFound
 from concilium.contracts.skill import AgentManifest
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import Problem
-from concilium.workers.runtime.limits import CANCEL_WAIT_S, STOP_GRACE_S
+from concilium.workers.runtime.limits import CANCEL_WAIT_S, STOP_LONE_S
 from concilium.workers.runtime.metrics import Metrics
 from concilium.workers.runtime.run import Call, Outcome, Run
 from concilium.workers.runtime.skill import SkillContext, SkillFailed
@@ -59,13 +59,13 @@ class Runs:
         self._fences.restore(self._log)
 
     async def close(self) -> None:
-        """Give running work a few seconds, then abandon it: an abandoned run is unknown and may be sent again."""
+        """Give running work a last moment, then abandon it: an abandoned run is unknown and may be sent again."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_GRACE_S)
+            await asyncio.wait(self._tasks, timeout=STOP_LONE_S)
         for run in list(self._live.values()):
             run.request_stop(_ABANDONED)
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_GRACE_S)
+            await asyncio.wait(self._tasks, timeout=STOP_LONE_S)
         self._log.close()
 
     def sweep(self) -> None:
