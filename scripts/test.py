@@ -1,0 +1,201 @@
+"""Runs the tests in groups: every group whose parts are there or can be installed, and says which were not run.
+
+    python scripts/test.py [--all] [group …]
+
+Parts from PyPI are in the lock file and always there. Parts from the system are installed with apt-get when this runs
+as root (``APT=0`` forbids it). With ``--all`` a group that was not run is a failure.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+REPORTS = ROOT / "build" / "reports"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something of the system that a group needs."""
+
+    name: str
+    present: Callable[[], bool]
+    packages: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """The command that installs it."""
+        return f"sudo apt-get install {' '.join(self.packages)}"
+
+
+def on_path(*names: str) -> Callable[[], bool]:
+    """Return a check that one of the programs is there."""
+    return lambda: any(shutil.which(name) for name in names)
+
+
+def tesseract_languages() -> bool:
+    """Whether tesseract is there with English and Russian."""
+    if not shutil.which("tesseract"):
+        return False
+    listed = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=False)
+    return {"eng", "rus"} <= set(listed.stdout.split())
+
+
+BUBBLEWRAP = Part("bubblewrap", on_path("bwrap"), ("bubblewrap",))
+TESSERACT = Part("tesseract", tesseract_languages, ("tesseract-ocr", "tesseract-ocr-eng", "tesseract-ocr-rus"))
+CHROMIUM = Part("chromium", on_path("chromium", "chromium-browser", "google-chrome"), ("chromium", "fonts-dejavu-core"))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tests that need the same parts."""
+
+    name: str
+    about: str
+    paths: tuple[str, ...]
+    needs: tuple[Part, ...] = ()
+    only: str = ""
+    """pytest's ``-k`` expression."""
+
+
+@dataclass
+class Outcome:
+    """What came of a group."""
+
+    group: Group
+    ran: bool
+    why: str = ""
+    """Why it was not run, and the command that enables it."""
+    passed: int = 0
+    failed: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Skipped tests by reason."""
+    seconds: float = 0.0
+
+
+SANDBOX = ("tests/integration/code",)
+OCR = ("tests/integration/vision",)
+BROWSER = ("tests/integration/gateway_pages", "tests/integration/pages")
+DEMO = ("tests/e2e",)
+SCHEMA = ("tests/integration/schemathesis",)
+
+GROUPS = (
+    Group("unit", "rooms by themselves", ("tests/unit",)),
+    Group(
+        "sqlite",
+        "real Redis, SQLite, agents as processes",
+        ("tests/integration",),
+        only="not postgres and not chromium",
+    ),
+    Group("postgres", "the same on PostgreSQL from a wheel", ("tests/integration",), only="postgres"),
+    Group("sandbox", "scripts in every sandbox rung", SANDBOX, (BUBBLEWRAP,)),
+    Group("ocr", "images with both OCR engines", OCR, (TESSERACT,)),
+    Group("browser", "the task pages in Chromium", BROWSER, (CHROMIUM,)),
+    Group("e2e", "the whole road as a newcomer walks it", DEMO),
+)
+OWN = (*SANDBOX, *OCR, *BROWSER, *SCHEMA)
+"""Folders that the wide groups leave to the group they belong to."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the groups and return 0 when all that had to pass did."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="a group that is not run is a failure")
+    parser.add_argument("groups", nargs="*", metavar="group", help=", ".join(group.name for group in GROUPS))
+    options = parser.parse_args(arguments)
+    unknown = set(options.groups) - {group.name for group in GROUPS}
+    if unknown:
+        parser.error(f"no group {', '.join(sorted(unknown))}")
+    chosen = [group for group in GROUPS if not options.groups or group.name in options.groups]
+    outcomes = [run(group) for group in chosen]
+    report(outcomes)
+    missing = options.all and any(not outcome.ran for outcome in outcomes)
+    return 1 if missing or any(outcome.failed for outcome in outcomes) else 0
+
+
+def run(group: Group) -> Outcome:
+    """Make the group's parts present and run its tests."""
+    paths = [path for path in group.paths if (ROOT / path).is_dir()]
+    if not paths:
+        return Outcome(group, ran=False, why="no such tests in this checkout")
+    install([part for part in group.needs if not part.present()])
+    absent = [part for part in group.needs if not part.present()]
+    if absent:
+        return Outcome(group, ran=False, why="; ".join(part.command for part in absent))
+    print(f"\n=== {group.name}: {group.about} ===", flush=True)
+    began = time.monotonic()
+    xml = REPORTS / f"{group.name}.xml"
+    xml.parent.mkdir(parents=True, exist_ok=True)
+    xml.unlink(missing_ok=True)
+    code = subprocess.run(command(group, paths, xml), cwd=ROOT, check=False).returncode
+    outcome = read(group, xml, code)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def command(group: Group, paths: Sequence[str], xml: Path) -> list[str]:
+    """Return the pytest command of a group."""
+    others = [f"--ignore={path}" for path in OWN if path not in group.paths and any(p in path for p in paths)]
+    only = ["-k", group.only] if group.only else []
+    return [sys.executable, "-m", "pytest", "-q", *others, *only, f"--junit-xml={xml}", *paths]
+
+
+def read(group: Group, xml: Path, code: int) -> Outcome:
+    """Return what pytest's report says; a run that ended without one, or badly, counts as one failure."""
+    outcome = Outcome(group, ran=True)
+    if not xml.is_file():
+        outcome.failed = 1
+        return outcome
+    for case in ET.parse(xml).iter("testcase"):
+        skip = case.find("skipped")
+        if skip is not None:
+            reason = skip.get("message") or "no reason given"
+            outcome.skipped[reason] = outcome.skipped.get(reason, 0) + 1
+        elif case.find("failure") is not None or case.find("error") is not None:
+            outcome.failed += 1
+        else:
+            outcome.passed += 1
+    if code == 5 or (code == 0 and not outcome.passed):  # pytest's code for "no tests collected"
+        outcome.ran = False
+        outcome.why = "; ".join(outcome.skipped) or "no such tests in this checkout"
+    elif code and not outcome.failed:
+        outcome.failed = 1
+    return outcome
+
+
+def install(parts: Sequence[Part]) -> None:
+    """Install parts with apt-get when that is possible and allowed."""
+    if not parts or os.geteuid() != 0 or os.environ.get("APT") == "0" or not shutil.which("apt-get"):
+        return
+    packages = [package for part in parts for package in part.packages]
+    print(f"\n=== installing {' '.join(packages)} ===", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
+        subprocess.run(["apt-get", *arguments], env=environment, stdin=subprocess.DEVNULL, check=False)
+
+
+def report(outcomes: Sequence[Outcome]) -> None:
+    """Print the table of groups run and not run, and one line of sums."""
+    print(f"\n{'group':<10} {'result':<8} {'passed':>6} {'failed':>6} {'skipped':>7} {'time':>7}")
+    for outcome in outcomes:
+        skipped = sum(outcome.skipped.values())
+        result = "not run" if not outcome.ran else "failed" if outcome.failed else "passed"
+        numbers = f"{outcome.passed:>6} {outcome.failed:>6} {skipped:>7} {outcome.seconds:>6.0f}s"
+        print(f"{outcome.group.name:<10} {result:<8} {numbers}  {outcome.why}".rstrip())
+        if outcome.ran:
+            for reason, count in sorted(outcome.skipped.items()):
+                print(f"{'':<10} skipped {count}: {reason}")
+    passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
+    absent = sum(not o.ran for o in outcomes)
+    print(f"\n{passed} passed, {failed} failed" + (f", {absent} groups not run" if absent else ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
