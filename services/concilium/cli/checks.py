@@ -12,11 +12,9 @@ from enum import StrEnum
 
 from concilium.cli import lifecycle
 from concilium.cli.output import size
-from concilium.cli.processes import NO_REDIS, mesh_processes
+from concilium.cli.processes import mesh_processes, redis_server
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home
-from concilium.queue.redis_server import redis_binary
-from concilium.workers.code import describe_sandbox
 
 
 class Grade(StrEnum):
@@ -75,8 +73,8 @@ def redis(home: Home) -> Iterator[Finding]:
     if home.config.queue.url:
         yield Finding("redis", Grade.OK, "named by queue.url; `concilium status` shows whether it answers")
         return
-    binary = redis_binary()
-    yield Finding("redis", Grade.OK, str(binary)) if binary else Finding("redis", Grade.MISSING, NO_REDIS)
+    server = redis_server(home)
+    yield Finding("redis", Grade.OK, server.argv[0])
     if len(os.fsencode(home.redis_socket)) > lifecycle.SOCKET_PATH_BYTES:
         yield Finding(
             "redis", Grade.MISSING, "the home's path is too long for a socket", "use a shorter CONCILIUM_HOME"
@@ -85,7 +83,7 @@ def redis(home: Home) -> Iterator[Finding]:
 
 def sandbox(_: Home) -> Iterator[Finding]:
     """Where scripts may run."""
-    report = describe_sandbox()
+    report = importlib.import_module("concilium.workers.code").describe_sandbox()
     chosen = report.chosen
     if chosen is None:
         yield Finding("sandbox", Grade.MISSING, "none holds: scripts are refused", report.advice)

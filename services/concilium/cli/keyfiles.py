@@ -1,23 +1,8 @@
-"""The secrets of a home: written once, mode 0600, never printed."""
+"""The secrets of a home, written once with mode 0600 before the first process starts."""
 
-import base64
-import os
-import secrets
 from pathlib import Path
 
 from concilium.home import Home
-
-
-def _bearer() -> str:
-    return "ck_" + secrets.token_urlsafe(32)
-
-
-def _webhook() -> str:
-    """A Standard Webhooks secret: ``whsec_`` and 32 bytes in base64."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
-
-
-_MAKERS = {"admin": _bearer, "runner": _bearer, "mesh": _bearer, "webhook": _webhook}
 
 
 def ensure_keys(home: Home) -> list[Path]:
@@ -26,15 +11,13 @@ def ensure_keys(home: Home) -> list[Path]:
     ``admin`` is the owner's API key, ``runner`` the runner's (scope ``nodes``), ``mesh`` what the runner shows to
     agents, ``webhook`` what callbacks are signed with. The control plane registers the first two at its start.
     """
-    home.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # The gateway's imports take a second that no other command should wait for.
+    from concilium.gateway.secrets import api_key, mesh_key, secret_file, signing_secret  # noqa: PLC0415
+
     written = []
-    for name, make in _MAKERS.items():
+    for name, make in {"admin": api_key, "runner": api_key, "mesh": mesh_key, "webhook": signing_secret}.items():
         path = home.keys / f"{name}.key"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            continue
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(make() + "\n")
-        written.append(path)
+        if not path.exists():
+            secret_file(path, make)
+            written.append(path)
     return written

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from concilium.contracts.errors import Unavailable
 from concilium.home import Home
-from concilium.queue.redis_server import redis_args, redis_binary
 
 NO_REDIS = (
     "there is no Redis server: install the system's (Debian: apt-get install redis-server), "
@@ -48,7 +47,7 @@ class Process:
 
 def mesh_processes(home: Home) -> tuple[Process, ...]:
     """Return the processes of this home: Redis unless one is named, the control plane, the agents, the runner."""
-    redis = () if home.config.queue.url else (_redis(home),)
+    redis = () if home.config.queue.url else (redis_server(home),)
     agents = tuple(_agent(home, name) for name in home.config.agents.start)
     return (*redis, _control(home), *agents, Process("runner", (sys.executable, "-m", "concilium.runner")))
 
@@ -63,7 +62,11 @@ def log_file(home: Home, name: str) -> Path:
     return home.logs / f"{name}.log"
 
 
-def _redis(home: Home) -> Process:
+def redis_server(home: Home) -> Process:
+    """Return the Redis of this home. Raises `Unavailable` when there is no server binary."""
+    # The queue's package brings Celery, which no command but `up` should wait for.
+    from concilium.queue.redis_server import redis_args, redis_binary  # noqa: PLC0415
+
     binary = redis_binary()
     if binary is None:
         raise Unavailable(NO_REDIS)
