@@ -9,26 +9,11 @@ from typing import Final
 
 import orjson
 from a2a.utils import errors as sdk
+from a2a.utils.error_handlers import build_rest_error_payload
 
 from concilium.contracts.base import JSON
-from concilium.contracts.errors import (
-    BadRequest,
-    ConciliumError,
-    Conflict,
-    Forbidden,
-    IdempotencyConflict,
-    Invalid,
-    NotFound,
-    RateLimited,
-    StaleLease,
-    TooLarge,
-    Unauthorized,
-    Unavailable,
-    UnsupportedMedia,
-)
+from concilium.contracts.errors import ConciliumError, StaleLease, UnsupportedMedia
 from concilium.contracts.task import Problem
-
-DOMAIN: Final = "concilium.dev"
 
 
 class StaleFenceError(sdk.A2AError):
@@ -51,6 +36,10 @@ class PermissionDeniedError(sdk.A2AError):
     """The key lacks the scope."""
 
 
+class BodyTimeoutError(sdk.A2AError):
+    """The body did not arrive in time."""
+
+
 class RateLimitedError(sdk.A2AError):
     """Too many requests for this key."""
 
@@ -65,49 +54,46 @@ _ADDED: Final[dict[type[sdk.A2AError], sdk.ErrorMapping]] = {
     TooLargeError: sdk.ErrorMapping(413, "OUT_OF_RANGE", "TOO_LARGE"),
     UnauthenticatedError: sdk.ErrorMapping(401, "UNAUTHENTICATED", "UNAUTHENTICATED"),
     PermissionDeniedError: sdk.ErrorMapping(403, "PERMISSION_DENIED", "PERMISSION_DENIED"),
+    BodyTimeoutError: sdk.ErrorMapping(408, "DEADLINE_EXCEEDED", "BODY_TIMEOUT"),
     RateLimitedError: sdk.ErrorMapping(429, "RESOURCE_EXHAUSTED", "RATE_LIMITED"),
     UnavailableError: sdk.ErrorMapping(503, "UNAVAILABLE", "UNAVAILABLE"),
 }
 sdk.A2A_ERROR_MAPPING.update(_ADDED)
 sdk.A2A_ERROR_REASONS.update({error: mapping.reason for error, mapping in _ADDED.items()})
 
-_TO_A2A: Final[tuple[tuple[type[ConciliumError], type[sdk.A2AError]], ...]] = (
-    (NotFound, sdk.TaskNotFoundError),
+_BY_TYPE: Final[tuple[tuple[type[ConciliumError], type[sdk.A2AError]], ...]] = (
     (StaleLease, StaleFenceError),
     (UnsupportedMedia, sdk.ContentTypeNotSupportedError),
-    (IdempotencyConflict, sdk.InvalidParamsError),
-    (Invalid, sdk.InvalidParamsError),
-    (BadRequest, sdk.InvalidRequestError),
-    (TooLarge, TooLargeError),
-    (Unauthorized, UnauthenticatedError),
-    (Forbidden, PermissionDeniedError),
-    (RateLimited, RateLimitedError),
-    (Unavailable, UnavailableError),
-    (Conflict, ConflictError),
 )
+_BY_STATUS: Final[dict[int, type[sdk.A2AError]]] = {
+    400: sdk.InvalidRequestError,
+    401: UnauthenticatedError,
+    403: PermissionDeniedError,
+    404: sdk.TaskNotFoundError,
+    408: BodyTimeoutError,
+    409: ConflictError,
+    413: TooLargeError,
+    422: sdk.InvalidParamsError,
+    429: RateLimitedError,
+    503: UnavailableError,
+}
 
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def to_a2a(error: ConciliumError) -> sdk.A2AError:
     """Return the A2A error that says the same."""
-    for ours, theirs in _TO_A2A:
+    for ours, theirs in _BY_TYPE:
         if isinstance(error, ours):
             return theirs(error.detail, {"type": error.type})
-    if error.status == 409:
-        return ConflictError(error.detail, {"type": error.type})
-    return sdk.InternalError(error.detail if error.status < 500 else None)
+    known = _BY_STATUS.get(error.status)
+    return sdk.InternalError() if known is None else known(error.detail, {"type": error.type})
 
 
-def error_body(status: int, code: str, reason: str, message: str) -> bytes:
-    """Return a Google-style error for refusals made before the SDK's routes (key, body size)."""
-    info = {
-        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-        "reason": reason,
-        "domain": DOMAIN,
-        "metadata": {},
-    }
-    return orjson.dumps({"error": {"code": status, "status": code, "message": message, "details": [info]}})
+def refusal(error: ConciliumError) -> tuple[int, bytes]:
+    """Return status and body of a refusal made before the SDK's routes."""
+    payload = build_rest_error_payload(to_a2a(error))
+    return int(payload["error"]["code"]), orjson.dumps(payload)
 
 
 def read_error(status: int, body: bytes) -> Problem:

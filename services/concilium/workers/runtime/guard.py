@@ -5,12 +5,17 @@ import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from concilium.contracts.a2a.errors import error_body
+from concilium.contracts.a2a.errors import refusal
+from concilium.contracts.errors import ConciliumError, TooLarge, Unauthorized
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+class BodyTimeout(ConciliumError):
+    type, title, status = "request-timeout", "The body did not arrive in time", 408
 
 
 class Guard:
@@ -30,7 +35,7 @@ class Guard:
             return
         headers = dict(scope["headers"])
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._expected):
-            await _refuse(send, 401, "UNAUTHENTICATED", "UNAUTHENTICATED", "the mesh key is missing or wrong")
+            await _refuse(send, Unauthorized("the mesh key is missing or wrong"))
             return
         if scope["method"] in {"GET", "HEAD"}:
             await self._app(scope, receive, send)
@@ -41,18 +46,18 @@ class Guard:
         self, scope: MutableMapping[str, Any], headers: dict[bytes, bytes], receive: Receive, send: Send
     ) -> None:
         stated = headers.get(b"content-length", b"0")
-        too_large = f"a request has at most {self._body_bytes} bytes"
+        too_large = TooLarge(f"a request has at most {self._body_bytes} bytes")
         if not stated.isdigit() or int(stated) > self._body_bytes:
-            await _refuse(send, 413, "OUT_OF_RANGE", "TOO_LARGE", too_large)
+            await _refuse(send, too_large)
             return
         try:
             async with asyncio.timeout(self._body_s):
                 body = await _read(receive, self._body_bytes)
         except TimeoutError:
-            await _refuse(send, 408, "DEADLINE_EXCEEDED", "BODY_TIMEOUT", "the body did not arrive in time")
+            await _refuse(send, BodyTimeout("the body did not arrive in time"))
             return
         except ValueError:
-            await _refuse(send, 413, "OUT_OF_RANGE", "TOO_LARGE", too_large)
+            await _refuse(send, too_large)
             return
         if body is not None:
             await self._app(scope, _replay(body, receive), send)
@@ -86,8 +91,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-async def _refuse(send: Send, status: int, code: str, reason: str, message: str) -> None:
-    body = error_body(status, code, reason, message)
+async def _refuse(send: Send, error: ConciliumError) -> None:
+    status, body = refusal(error)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
