@@ -33,7 +33,7 @@ class ProcessStatus:
 
     name: str
     state: str
-    """``running``, ``starting`` (alive, not ready yet) or ``stopped``."""
+    """``running``, ``starting`` (alive, not ready yet), ``restarting`` (waits for its next start) or ``stopped``."""
     pid: int | None
     address: str
     restarts: int
@@ -133,14 +133,15 @@ def stop(home: Home) -> bool:
 
 def status(home: Home) -> list[ProcessStatus]:
     """Return every process of the mesh as it is now."""
-    return [_status(home, process) for process in mesh_processes(home)]
+    absent = "stopped" if running(home) is None else "restarting"
+    return [_status(home, process, absent) for process in mesh_processes(home)]
 
 
-def _status(home: Home, process: Process) -> ProcessStatus:
+def _status(home: Home, process: Process, absent: str) -> ProcessStatus:
     path = pid_file(home, process.name)
     living = pidfile.living(path)
     recorded = pidfile.read(path)
-    state, up_s, rss = "stopped", None, None
+    state, up_s, rss = absent, None, None
     if living is not None:
         try:
             up_s, rss = time.time() - living.create_time(), living.memory_info().rss
@@ -206,4 +207,7 @@ def _owner(port: int) -> str:
 
 def _broken(home: Home, name: str, why: str) -> CliError:
     lines = "\n".join(f"  {line}" for line in logfile.tail(log_file(home, name), 15))
-    return CliError(f"{why}; the end of {log_file(home, name)}:\n{lines}", "`concilium doctor` says what is missing")
+    return CliError(
+        f"{why}; the end of {log_file(home, name)}:\n{lines}",
+        "`concilium doctor` says what is missing, `concilium down` stops the rest",
+    )

@@ -24,6 +24,7 @@ STATE_STYLE = {
     "input-required": "magenta",
     "working": "cyan",
     "starting": "cyan",
+    "restarting": "yellow",
 }
 
 

@@ -72,23 +72,25 @@ def stop(path: Path, grace_s: float) -> bool:
     """End the recorded process and everything it started, kindly and then by force; return whether it ran."""
     process = living(path)
     if process is not None:
-        family = [process, *_children(process)]
-        _signal(family[:1], force=False)
+        family = [process, *descendants(process.pid)]
+        signal_all(family[:1], force=False)
         psutil.wait_procs(family[:1], timeout=grace_s)
-        _signal(family, force=True)
+        signal_all(family, force=True)
         psutil.wait_procs(family, timeout=5)
     path.unlink(missing_ok=True)
     return process is not None
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return every process below a process, in whatever session."""
     try:
-        return process.children(recursive=True)
+        return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
 
 
-def _signal(processes: list[psutil.Process], *, force: bool) -> None:
+def signal_all(processes: list[psutil.Process], *, force: bool) -> None:
+    """Ask processes to end, or end them by force; those that are gone already do not matter."""
     for process in processes:
         try:
             process.kill() if force else process.terminate()

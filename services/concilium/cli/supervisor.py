@@ -104,17 +104,28 @@ class Keeper:
         await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
         if not ended.done():
-            await asyncio.to_thread(pidfile.stop, path, GRACE_S)
-        code = await ended
+            await _end(child)
         _end_group(child.pid)
-        path.unlink(missing_ok=True)
-        return code
+        if self._stopping.is_set():
+            path.unlink(missing_ok=True)
+        return await ended
 
     async def _pause(self, delay_s: float) -> None:
         try:
             await asyncio.wait_for(self._stopping.wait(), delay_s)
         except TimeoutError:
             return
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """End a child and all it started: kindly, and by force after `GRACE_S` seconds."""
+    family = pidfile.descendants(child.pid)
+    child.terminate()
+    try:
+        await asyncio.wait_for(child.wait(), GRACE_S)
+    except TimeoutError:
+        child.kill()
+    pidfile.signal_all(family, force=True)
 
 
 def _end_group(leader: int) -> None:
