@@ -96,8 +96,8 @@ def _out_files(outcome: Outcome) -> tuple[OutFile, ...]:
 
 def _output(outcome: Outcome, rung: RungReport, files: tuple[OutFile, ...]) -> dict[str, JSON]:
     return {
-        "stdout": outcome.stdout.decode("utf-8", "replace"),
-        "stderr": outcome.stderr.decode("utf-8", "replace"),
+        "stdout": _text(outcome.stdout),
+        "stderr": _text(outcome.stderr),
         "exit_code": outcome.exit_code,
         "signal": _signal_name(outcome.signal),
         "duration_s": round(outcome.duration_s, 6),
@@ -115,6 +115,11 @@ def _output(outcome: Outcome, rung: RungReport, files: tuple[OutFile, ...]) -> d
     }
 
 
+def _text(content: bytes) -> str:
+    """Return what was printed as text that every database can store: neither invalid UTF-8 nor zero characters."""
+    return content.decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
 def _signal_name(number: int | None) -> str | None:
     if number is None:
         return None
@@ -129,5 +134,5 @@ def _limit_detail(outcome: Outcome, limits: Limits) -> str:
     parts = [f"The script {text}, and was ended after {outcome.duration_s:.1f} s."]
     for name, content in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
         if content:
-            parts.append(f"{name} ended with: {content[-4 * _TAIL_CHARS :].decode('utf-8', 'replace')[-_TAIL_CHARS:]}")
+            parts.append(f"{name} ended with: {_text(content[-4 * _TAIL_CHARS :])[-_TAIL_CHARS:]}")
     return "\n".join(parts)

@@ -11,10 +11,12 @@ import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
+from io import FileIO
 from pathlib import Path
 
 from .job import File, Job, Limits, Outcome, SandboxError
 from .rungs import Interpreter, Rung
+from .warden.namespaces import NOBODY
 from .warden.wire import LENGTH, Header, encode
 
 _GRACE_S = 0.5
@@ -56,29 +58,37 @@ async def carry_out(rung: Rung, interpreter: Interpreter, job: Job) -> Outcome:
 
 
 async def _in_box(rung: Rung, interpreter: Interpreter, job: Job, box: str) -> Outcome:
-    report, report_end = os.pipe()
+    # Pipes of our own: an event loop may give a process sockets, which a script cannot open again as /dev/stdout.
+    pipes = {name: os.pipe() for name in ("stdout", "stderr", "report")}
+    ends = {name: os.fdopen(end, "rb", buffering=0) for name, (end, _) in pipes.items()}
+    if os.geteuid() == 0:  # the script is nobody; only the pipe's owner may open /dev/stdout
+        for name in ("stdout", "stderr"):
+            os.fchown(pipes[name][1], NOBODY, NOBODY)
     filter_end = _pipe_with(rung.filter)
     try:
         process = await asyncio.create_subprocess_exec(
-            *rung.command(interpreter, job.limits, report_end, filter_end),
+            *rung.command(interpreter, job.limits, pipes["report"][1], filter_end),
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=(report_end, filter_end),
+            stdout=pipes["stdout"][1],
+            stderr=pipes["stderr"][1],
+            pass_fds=(pipes["report"][1], filter_end),
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
             start_new_session=True,
-            limit=_CHUNK,
         )
-    except OSError as error:
-        os.close(report)
-        raise SandboxError(f"{rung.name}: {error}") from error
+    except BaseException as error:
+        for end in ends.values():
+            end.close()
+        if isinstance(error, OSError):
+            raise SandboxError(f"{rung.name}: {error}") from error
+        raise
     finally:
-        os.close(report_end)
+        for _, given in pipes.values():
+            os.close(given)
         os.close(filter_end)
     output = _Output(job.limits.output_bytes)
     try:
         frame = _frame(rung, interpreter, job, box)
-        return await _attend(process, report, frame, output, job.limits)
+        return await _attend(process, ends, frame, output, job.limits)
     finally:
         await _end(process)
 
@@ -130,21 +140,19 @@ def _frame(rung: Rung, interpreter: Interpreter, job: Job, box: str) -> bytes:
 
 
 async def _attend(
-    process: asyncio.subprocess.Process, report: int, frame: bytes, output: _Output, limits: Limits
+    process: asyncio.subprocess.Process, ends: dict[str, FileIO], frame: bytes, output: _Output, limits: Limits
 ) -> Outcome:
     started = time.monotonic()
-    reader = asyncio.StreamReader(limit=_CHUNK)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(report, "rb", buffering=0)
-    )
+    readers = {name: asyncio.StreamReader(limit=_CHUNK) for name in ends}
+    transports = [await _connect(end, readers[name]) for name, end in ends.items()]
     helpers = [
         asyncio.ensure_future(_feed(process, frame)),
-        asyncio.ensure_future(_pump(process, process.stdout, "stdout", output)),
-        asyncio.ensure_future(_pump(process, process.stderr, "stderr", output)),
+        asyncio.ensure_future(_pump(process, readers["stdout"], "stdout", output)),
+        asyncio.ensure_future(_pump(process, readers["stderr"], "stderr", output)),
     ]
     try:
         async with asyncio.timeout(limits.wall_s + _SETUP_S):
-            outcome = await _read_report(reader, limits)
+            outcome = await _read_report(readers["report"], limits)
             await asyncio.gather(*helpers)
     except TimeoutError:
         outcome = Outcome(b"", b"", False, None, None, "wall-time", time.monotonic() - started)
@@ -153,7 +161,8 @@ async def _attend(
         tail = bytes(output.streams["stderr"][-_STDERR_SHOWN:]).decode("utf-8", "replace").strip()
         raise SandboxError(f"the warden ended without a report: {tail or 'no message'}") from error
     finally:
-        transport.close()
+        for transport in transports:
+            transport.close()
         for helper in helpers:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
@@ -166,6 +175,13 @@ async def _attend(
     )
 
 
+async def _connect(end: FileIO, reader: asyncio.StreamReader) -> asyncio.ReadTransport:
+    """Let the event loop fill ``reader`` from a pipe."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), end)
+    return transport
+
+
 async def _feed(process: asyncio.subprocess.Process, frame: bytes) -> None:
     """Hand the job over. The pipe stays open: its end tells the warden to stop."""
     if process.stdin:
@@ -174,10 +190,8 @@ async def _feed(process: asyncio.subprocess.Process, frame: bytes) -> None:
             await process.stdin.drain()
 
 
-async def _pump(
-    process: asyncio.subprocess.Process, stream: asyncio.StreamReader | None, name: str, output: _Output
-) -> None:
-    while stream and (chunk := await stream.read(_CHUNK)):
+async def _pump(process: asyncio.subprocess.Process, stream: asyncio.StreamReader, name: str, output: _Output) -> None:
+    while chunk := await stream.read(_CHUNK):
         output.take(name, chunk)
         if output.flooded and process.stdin:
             process.stdin.close()

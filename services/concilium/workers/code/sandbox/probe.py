@@ -34,6 +34,8 @@ refused("a network socket could be opened", lambda: socket.socket())
 refused("a file of the host could be read", lambda: open(sys.argv[1]).close())
 refused("a file beside the run's could be written", lambda: open(sys.argv[1] + ".new", "w").close())
 refused("a file of the system could be made", lambda: open("/usr/concilium-probe", "w").close())
+refused("a setting of the kernel could be written", lambda: open("/proc/sys/kernel/core_pattern", "w").close())
+refused("a device of the host could be changed", lambda: os.chmod("/dev/null", 0o666))
 if libc.unshare(0x10000000) == 0:
     held.append("a user namespace could be made")
 if os.getuid() == 0 or os.geteuid() == 0:

@@ -3,6 +3,7 @@
 What a rung sees of the host is the same on all: the system's programs and libraries and the Python prefix, read-only.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from subprocess import DEVNULL, TimeoutExpired, run
 
-from .job import Limits
+from .job import Limits, SandboxError
 from .seccomp import machine, program
 from .warden.namespaces import DEVICES, NOBODY
 
@@ -88,8 +89,10 @@ def _bubblewrap(interpreter: Interpreter, limits: Limits, report: int, call_filt
 
     ``/dev`` is made by hand and the root is remounted read-only: bwrap's own are writable and without a size.
     """
-    bwrap = shutil.which("bwrap") or "bwrap"
-    words = [bwrap, "--unshare-all", "--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    bwrap = shutil.which("bwrap")
+    if not bwrap:
+        raise SandboxError("bwrap is not installed")
+    words = [*_as_nobody(), bwrap, "--unshare-all", "--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
     if "--disable-userns" in _help(bwrap):
         words.append("--disable-userns")
     words += ["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
@@ -106,6 +109,20 @@ def _bubblewrap(interpreter: Interpreter, limits: Limits, report: int, call_filt
     words += ["--size", str(limits.disk_bytes + BOX_SLACK), "--tmpfs", "/box", "--remount-ro", "/"]
     words += ["--seccomp", str(call_filter), "--"]
     return words + _python(interpreter.path, "/box-warden", report)
+
+
+def _as_nobody() -> list[str]:
+    """Return what makes a root agent start bwrap as nobody.
+
+    A user namespace made by root maps to root on the host, which owns devices and kernel settings whatever its uid
+    inside.
+    """
+    if os.geteuid() != 0:
+        return []
+    setpriv = shutil.which("setpriv")
+    if not setpriv:
+        raise SandboxError("run as root, it needs setpriv (Debian: util-linux)")
+    return [setpriv, "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--"]
 
 
 @cache

@@ -1,7 +1,7 @@
 """Linux calls that Python has no function for. Every failure is an `OSError` that names the call."""
 
 # Plain os calls: importing pathlib would lengthen the start of every run.
-# ruff: noqa: PTH
+# ruff: noqa: PTH112
 
 import ctypes
 import os

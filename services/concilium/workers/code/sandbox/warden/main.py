@@ -1,7 +1,7 @@
 """One run from job to report: set up, start, watch, end everything, collect, report."""
 
 # Plain os calls: importing pathlib would lengthen the start of every run.
-# ruff: noqa: PTH
+# ruff: noqa: PTH108, PTH123
 
 import contextlib
 import os

@@ -5,7 +5,7 @@ gets them from a user namespace.
 """
 
 # Plain os calls: importing pathlib would lengthen the start of every run.
-# ruff: noqa: PTH
+# ruff: noqa: PTH102, PTH103, PTH112, PTH114, PTH115, PTH120, PTH123, PTH211
 
 import os
 import signal

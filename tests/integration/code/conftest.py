@@ -1,0 +1,111 @@
+"""Run `code.run` on each rung this machine has, and see that a run leaves nothing behind."""
+
+import hashlib
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+import pytest
+
+from concilium.contracts.skill import FILE_SCHEMA
+from concilium.contracts.task import Problem
+from concilium.home import read_manifest, shipped
+from concilium.workers import code
+from concilium.workers.runtime.skill import SkillContext, SkillFailed
+
+MANIFEST = read_manifest(shipped("agents") / "code" / "agent.yaml")
+probed = cache(code.describe_sandbox)
+
+
+@dataclass
+class Sandboxed:
+    """`code.run` held to one rung, with the agent's shipped settings."""
+
+    rung: str
+    workdir: Path
+    marker: str
+    settings: dict[str, Any]
+
+    def call(self, source: str, files: dict[str, bytes] | None = None, **fields: Any) -> Any:
+        """Return the coroutine of a run; the marker travels as the last argument."""
+        refs = [_ref(name, content) for name, content in (files or {}).items()]
+        data = {"source": source, "files": refs, **fields}
+        data["args"] = [*fields.get("args", []), self.marker]
+        _check(MANIFEST.skills[0].input_schema, data)
+        contents = {ref["sha256"]: content for ref, content in zip(refs, (files or {}).values(), strict=True)}
+        ctx = SkillContext(run_id="t.s.1", files=contents, settings=self.settings, workdir=self.workdir)
+        return code.skills["code.run"](ctx, data)
+
+    async def run(
+        self, source: str, files: dict[str, bytes] | None = None, **fields: Any
+    ) -> tuple[Any, dict[str, bytes]]:
+        """Return the output, checked against the schema, and the files."""
+        result = await self.call(source, files, **fields)
+        _check(MANIFEST.skills[0].output_schema, result.output)
+        assert result.output["sandbox"]["rung"] == self.rung
+        return result.output, {file.name: file.data for file in result.files}
+
+    async def says(self, source: str, **fields: Any) -> str:
+        """Return what a script that must succeed prints."""
+        output, _ = await self.run(source, **fields)
+        assert output["exit_code"] == 0, output
+        return str(output["stdout"]).strip()
+
+    async def fails(self, source: str, **fields: Any) -> Problem:
+        """Return the problem of a run that must fail."""
+        with pytest.raises(SkillFailed) as failure:
+            await self.call(source, **fields)
+        return failure.value.problem
+
+    def alive(self) -> list[str]:
+        """Return every process of the runs, found by the marker on its command line."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            if self.marker in (process.info["cmdline"] or []):
+                found.append(str(process))
+        return found
+
+
+def _ref(name: str, content: bytes) -> dict[str, Any]:
+    digest = hashlib.sha256(content).hexdigest()
+    return {"sha256": digest, "name": name, "media_type": "application/octet-stream", "size": len(content)}
+
+
+def _check(schema: dict[str, Any], data: Any) -> None:
+    jsonschema.validate(data, {**schema, "$defs": {"File": FILE_SCHEMA}})
+
+
+def rung_or_skip(name: str) -> None:
+    """Skip the test, saying why, when the rung does not hold here."""
+    report = next(rung for rung in probed().rungs if rung.name == name)
+    if not report.holds:
+        pytest.skip(f"{name}: {report.reason}")
+
+
+def _open_descriptors() -> int:
+    return psutil.Process().num_fds()
+
+
+@pytest.fixture(params=["bubblewrap", "namespaces", "landlock"])
+def box(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandboxed]:
+    rung_or_skip(request.param)
+    mounts = Path("/proc/self/mounts").read_text()
+    descriptors = _open_descriptors()
+    with tempfile.TemporaryDirectory(prefix="concilium-test-") as temporary:
+        Path(temporary).chmod(0o711)
+        monkeypatch.setattr(tempfile, "tempdir", temporary)
+        sandboxed = Sandboxed(
+            request.param, tmp_path, uuid.uuid4().hex, {**MANIFEST.settings, "rungs": [request.param]}
+        )
+        yield sandboxed
+        assert sandboxed.alive() == []
+        assert list(Path(temporary).iterdir()) == []
+        assert Path("/proc/self/mounts").read_text() == mounts
+        assert psutil.Process().children(recursive=True) == []
+        assert _open_descriptors() <= descriptors
