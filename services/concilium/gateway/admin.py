@@ -128,6 +128,15 @@ async def replay_delivery(request: Request, delivery_id: str) -> Response:
     return json_answer(_letter(delivery))
 
 
+@router.post(
+    "/v1/gc", summary="Remove what is too old", response_model=GcReport, responses=_GETS, openapi_extra=SECURED
+)
+async def gc(request: Request) -> Response:
+    """Remove ended tasks, their events and unreferenced files beyond ``retention``; return what went."""
+    gateway, _ = await admin(request)
+    return json_answer(await gateway.ledger.gc(gateway.home.config.retention))
+
+
 def _letter(delivery: Delivery) -> DeadLetter:
     return DeadLetter(
         id=delivery.id,
