@@ -14,7 +14,7 @@ from concilium.gateway.openapi import SECURED, json_body, problems
 from concilium.gateway.ssrf import redacted
 from concilium.gateway.state import Gateway, gateway_of
 from concilium.gateway.tasks import json_answer
-from concilium.ledger import ApiKey, Delivery
+from concilium.ledger import ApiKey, Delivery, GcReport
 
 router = APIRouter(tags=["admin"])
 
