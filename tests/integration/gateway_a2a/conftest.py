@@ -1,0 +1,40 @@
+"""A control plane in its own process, callers with keys, and real A2A clients."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from support.agents import free_port
+from support.control_plane import Client, ControlPlane
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One control plane for a module's tests."""
+    port = free_port()
+    running = ControlPlane(tmp_path_factory.mktemp("home"), port, {})
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def admin(plane: ControlPlane, session: aiohttp.ClientSession) -> Client:
+    return Client(session, plane, plane.key())
+
+
+@pytest.fixture
+def runner(plane: ControlPlane, session: aiohttp.ClientSession) -> Client:
+    return Client(session, plane, plane.key("runner"))
+
+
+@pytest.fixture
+async def user(admin: Client) -> Client:
+    return await admin.new_key("tasks:read", "tasks:write")
