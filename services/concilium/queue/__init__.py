@@ -1,0 +1,6 @@
+"""The queue: Celery over Redis, one queue an agent, ids only. A doorbell; the ledger is the truth."""
+
+from concilium.queue.app import TASK_NAME, make_app, queue_name, queue_of
+from concilium.queue.doorbell import Doorbell
+
+__all__ = ["TASK_NAME", "Doorbell", "make_app", "queue_name", "queue_of"]
