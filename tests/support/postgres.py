@@ -9,8 +9,10 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -64,10 +66,10 @@ def _server(programs: Path, root: Path, data: Path, user: str | None) -> Iterato
     with (root / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=root, user=user, stdout=log, stderr=log)
     try:
-        _run([programs / "pg_isready", "-h", root, "-q"], root, user, attempts=_STARTUP_S * 10)
+        _run([programs / "pg_isready", "-h", root, "-q"], root, user, within_s=_STARTUP_S)
         yield
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # fast shutdown: clients that are still there are cut off
         try:
             server.wait(_STARTUP_S)
         except subprocess.TimeoutExpired:
@@ -94,12 +96,13 @@ def _programs(root: Path, user: str | None) -> Path:
     return Path(copy) / "bin"
 
 
-def _run(command: list[str | Path], folder: Path, user: str | None, attempts: int = 1) -> None:
-    """Run a program until it succeeds, a tenth of a second apart."""
-    for _ in range(attempts):
+def _run(command: list[str | Path], folder: Path, user: str | None, within_s: float = 0.0) -> None:
+    """Run a program until it succeeds, a tenth of a second apart, for at most so many seconds."""
+    end = time.monotonic() + within_s
+    while True:
         done = subprocess.run(command, cwd=folder, user=user, capture_output=True, check=False, timeout=_STARTUP_S)
         if done.returncode == 0:
             return
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(["sleep", "0.1"], check=False, timeout=1)
-    raise RuntimeError(f"{command[0]} failed: {done.stderr.decode()[-2000:]}")
+        if time.monotonic() >= end:
+            raise RuntimeError(f"{command[0]} failed: {done.stderr.decode()[-2000:]}")
+        time.sleep(0.1)

@@ -1,9 +1,10 @@
-"""JSON columns: models by pydantic, plain values by orjson."""
+"""JSON columns: models by pydantic, plain values written by orjson."""
 
 import json
 from datetime import UTC, datetime
 
 import orjson
+from pydantic_core import from_json
 
 from concilium.contracts.base import JSON
 
@@ -17,10 +18,10 @@ def dumps(value: JSON) -> str:
 
 
 def loads(text: str) -> JSON:
-    """Return the value of a text written by `dumps`."""
+    """Return the value of a text written by `dumps`; integers exactly, which orjson does not beyond 64 bits."""
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return from_json(text)
+    except ValueError:  # a lone surrogate
         return json.loads(text)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select
 
 from concilium.contracts import limits
 from concilium.contracts.base import JSON, new_id
-from concilium.contracts.errors import NotFound
+from concilium.contracts.errors import ConciliumError, NotFound
 from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState, TaskState, check_step, check_task
 from concilium.contracts.task import EventBody, Problem, StateEvent, StepEvent
@@ -161,6 +161,8 @@ class Draft:
     def _attempt(
         self, order: Dispatch | Refuse, state: StepState, data: str, deadline_s: float, effects: Effects
     ) -> StepRow:
+        if any((run.step, run.attempt) == (order.step, order.attempt) for run in self.runs):
+            raise ConciliumError(f"task {self.row.id}: attempt {order.attempt} of '{order.step}' exists already")
         now = self.tx.now
         fence = max((run.fence for run in self.runs if run.step == order.step), default=0)
         run = StepRow(

@@ -4,7 +4,7 @@ from sqlalchemy import text, tuple_
 
 from concilium.contracts import limits
 from concilium.contracts.errors import NotFound
-from concilium.contracts.runner import ProgressNote, ProgressRequest, RenewReply, RenewRequest
+from concilium.contracts.runner import ProgressNote, RenewReply, RenewRequest
 from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState
 from concilium.contracts.task import Problem, ProgressEvent
@@ -17,6 +17,7 @@ from concilium.ledger.tx import Tx
 _s = schema.steps.c
 WORKING = text("steps.state = 'working'")
 _HELD = tuple_(_s.task_id, _s.step, _s.attempt, _s.fence)
+CLOCK_SLACK_S = 5.0
 OUTCOME_UNKNOWN = "outcome-unknown"
 
 
@@ -35,17 +36,17 @@ def renew(tx: Tx, request: RenewRequest) -> RenewReply:
     return RenewReply(lost=tuple(held for held, key in zip(request.leases, wanted, strict=True) if key not in kept))
 
 
-def progress(tx: Tx, request: ProgressRequest) -> None:
-    """Store the last note of each lease as an event; notes under a lease that is not current are ignored."""
-    last: dict[str, dict[tuple[str, int], ProgressNote]] = {}
-    for note in request.notes:
-        last.setdefault(note.held.task_id, {})[note.held.step, note.held.attempt] = note
-    for task_id in sorted(last):
+def progress(tx: Tx, notes: tuple[ProgressNote, ...]) -> None:
+    """Store notes as events; those under a lease that is not current are ignored."""
+    by_task: dict[str, list[ProgressNote]] = {}
+    for note in notes:
+        by_task.setdefault(note.held.task_id, []).append(note)
+    for task_id in sorted(by_task):
         try:
             draft = load(tx, task_id)
         except NotFound:
             continue
-        noted = [_note(draft, note) for note in last[task_id].values()]
+        noted = [_note(draft, note) for note in by_task[task_id]]
         if any(noted):
             draft.save()
 
@@ -74,7 +75,7 @@ def take_back(tx: Tx, task_id: str, step: str, attempt: int) -> bool:
     if run.state != StepState.WORKING:
         return False
     late = run.deadline_at is not None and run.deadline_at + tx.rules.lease_ttl_s < tx.now
-    if not late and (run.lease_until is None or run.lease_until >= tx.now):
+    if not late and not _ran_out(run, tx):
         return False
     if run.effects == Effects.EXTERNAL:
         _ask_outcome(draft, run)
@@ -87,6 +88,12 @@ def take_back(tx: Tx, task_id: str, step: str, attempt: int) -> bool:
     advance(draft)
     draft.save()
     return True
+
+
+def _ran_out(run: StepRow, tx: Tx) -> bool:
+    """Whether a lease is over: its time passed, or lies further ahead than any grant (the clock was set back)."""
+    until = run.lease_until if run.lease_until is not None else 0.0
+    return until < tx.now or until > tx.now + tx.rules.lease_ttl_s + CLOCK_SLACK_S
 
 
 def _fail(draft: Draft, run: StepRow, kind: str, detail: str) -> None:

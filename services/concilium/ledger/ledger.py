@@ -101,7 +101,9 @@ class Ledger(OpenLedger):
 
     async def progress(self, request: ProgressRequest) -> None:
         """Store progress; notes under leases that are not current are ignored."""
-        await self._write(leases.progress, request)
+        due = self._pace.due(request.notes)
+        if due:
+            await self._write(leases.progress, due)
 
     async def complete(self, completion: Completion) -> Completed:
         """Commit an outcome. Raises `StaleLease`, `Invalid` for a file that neither came along nor was put."""
@@ -241,8 +243,10 @@ class Ledger(OpenLedger):
 
         Raises:
             Invalid: the content's hash is not the expected one.
+            Unavailable: the disk is nearly full; a runner's results may still use what is kept in reserve.
         """
-        self._space.check()
+        if key_id is not None:
+            self._space.check()
         try:
             if isinstance(data, bytes):
                 sha256, size = await asyncio.to_thread(self._blobs.put, data, expected)

@@ -13,6 +13,7 @@ from concilium.contracts import limits
 from concilium.contracts.errors import Invalid, Unavailable
 from concilium.ledger import reads
 from concilium.ledger.blobs import Blobs
+from concilium.ledger.pace import Pace
 from concilium.ledger.postgres import PostgresStore
 from concilium.ledger.sqlite import SqliteStore
 from concilium.ledger.store import OnCommit, Op, P, Query, Space, Store, T, is_disk_full
@@ -34,6 +35,7 @@ class OpenLedger:
         self._poll_s = poll_s
         self._calm_until = time.monotonic() + store.rules.lease_ttl_s
         self._swept = time.monotonic()
+        self._pace = Pace()
 
     @classmethod
     async def open(
@@ -68,7 +70,8 @@ class OpenLedger:
         await store.synchronise()
         files = Blobs(blobs)
         poll_s = POLL_S if isinstance(store, PostgresStore) else None
-        return cls(store, files, Space(blobs, min_free_bytes), waiters, poll_s=poll_s)
+        folders = (blobs, store.folder) if isinstance(store, SqliteStore) else (blobs,)
+        return cls(store, files, Space(folders, min_free_bytes), waiters, poll_s=poll_s)
 
     async def close(self) -> None:
         """Finish what was accepted and let go of the database."""
@@ -130,7 +133,7 @@ def _open_store(url: str, rules: Rules, committed: OnCommit) -> Store:
             return SqliteStore(Path(parsed.database), rules, committed)
         if kind == "postgresql":
             return PostgresStore(url, rules, committed)
-    except OperationalError as error:
+    except DBAPIError as error:
         raise Unavailable(f"the {kind} database cannot be opened: {error.orig}") from error
     raise Invalid(f"the ledger's URL names {kind!r}; use sqlite:///<path> or postgresql://…")
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from concilium.contracts.errors import Unavailable
 from concilium.ledger import migrate
-from concilium.ledger.store import OnCommit, Op, P, Query, Store, T, count_statements, is_disk_full
+from concilium.ledger.store import READING, OnCommit, Op, P, Query, Store, T, count_statements, is_disk_full
 from concilium.ledger.tx import Rules, Tx
 
 _log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class PostgresStore(Store):
     async def read(self, query: "Query[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
         def run() -> T:
             with self._engine.connect() as conn:
+                conn = conn.execution_options(**{READING: True})
                 return query(conn, *args, **kwargs)
 
         return await self._on_thread(lambda: _patiently(run))

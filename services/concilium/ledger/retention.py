@@ -22,6 +22,7 @@ def old_tasks(conn: Connection, before: float) -> list[str]:
 
 def remove_tasks(tx: Tx, task_ids: list[str]) -> int:
     """Delete finished tasks with all that hangs on them; return how many."""
+    tx.conn.execute(delete(schema.idempotency).where(schema.idempotency.c.task_id.in_(task_ids)))
     return _count(tx, delete(schema.tasks).where(_t.id.in_(task_ids), _t.state.in_(_OVER)))
 
 

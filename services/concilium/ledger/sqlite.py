@@ -41,10 +41,16 @@ class SqliteStore(Store):
     def __init__(self, path: Path, rules: Rules, on_commit: OnCommit) -> None:
         super().__init__(rules, on_commit)
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.folder = path.parent
         self._lock = _lock(path)
         self._writer = _engine(path, begin="BEGIN IMMEDIATE", readers=0)
-        with self._writer.begin() as conn:
-            migrate.upgrade(conn)
+        try:
+            with self._writer.begin() as conn:
+                migrate.upgrade(conn)
+        except BaseException:
+            self._writer.dispose()
+            os.close(self._lock)
+            raise
         count_statements(self._writer, self.counters)
         self._reader = _engine(path, begin="BEGIN", readers=_READERS)
         self._read_pool = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import shutil
 import time
 from abc import ABC, abstractmethod
@@ -17,6 +18,7 @@ from concilium.contracts.errors import Unavailable
 from concilium.ledger.clock import Clock
 from concilium.ledger.tx import Rules, Tx
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 P = ParamSpec("P")
 Op = Callable[Concatenate[Tx, P], T]
@@ -25,6 +27,11 @@ Query = Callable[Concatenate[Connection, P], T]
 """A read operation: ``query(conn, …)``."""
 OnCommit = Callable[[dict[str, int]], None]
 """Told in the writing thread, after each commit, which tasks changed and their newest sequence numbers."""
+
+
+READING = "ledger_reading"
+"""Execution option of connections that only read."""
+_BOUNDS = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
 
 
 @dataclass
@@ -71,16 +78,20 @@ class Store(ABC):
         for tx in transactions:
             touched.update(tx.touched)
         if touched:
-            self._on_commit(touched)
+            try:
+                self._on_commit(touched)
+            except Exception:  # noqa: BLE001  # the commit stands, whatever its listeners do
+                _log.exception("a listener of commits failed")
 
 
 def count_statements(engine: Engine, counters: Counters) -> None:
-    """Count each statement that the engine's connections execute, BEGIN and COMMIT excepted."""
+    """Count the statements of write transactions, without those that only bound them."""
 
     def count(
-        _conn: Connection, _cursor: DBAPICursor, _sql: str, _args: object, _ctx: ExecutionContext | None, _many: bool
+        conn: Connection, _cursor: DBAPICursor, sql: str, _args: object, _ctx: ExecutionContext | None, _many: bool
     ) -> None:
-        counters.statements += 1
+        if not sql.startswith(_BOUNDS) and READING not in conn.get_execution_options():
+            counters.statements += 1
 
     event.listen(engine, "before_cursor_execute", count)
 
@@ -92,8 +103,8 @@ class Space:
     FULL_FOR_S = 5.0
     """After the database said that the disk is full, the next submission is tried after this time."""
 
-    def __init__(self, folder: Path, min_free_bytes: int) -> None:
-        self._folder = folder
+    def __init__(self, folders: tuple[Path, ...], min_free_bytes: int) -> None:
+        self._folders = folders
         self._min_free = min_free_bytes
         self._looked = float("-inf")
         self._free = 0
@@ -109,7 +120,8 @@ class Space:
         if now < self._full_until:
             raise Unavailable("the disk is full; free some space (`concilium gc`) and try again", retry_after_s=5)
         if now - self._looked > self.LOOK_EVERY_S:
-            self._free, self._looked = shutil.disk_usage(self._folder).free, now
+            self._free = min(shutil.disk_usage(folder).free for folder in self._folders)
+            self._looked = now
         if self._free < self._min_free:
             raise Unavailable(
                 f"only {self._free} bytes of disk are free and {self._min_free} are kept in reserve; "

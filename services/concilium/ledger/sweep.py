@@ -9,7 +9,7 @@ from concilium.contracts.states import TaskState
 from concilium.ledger import schema
 from concilium.ledger.claim import READY
 from concilium.ledger.draft import ring_of
-from concilium.ledger.leases import WORKING
+from concilium.ledger.leases import CLOCK_SLACK_S, WORKING
 from concilium.ledger.models import Ring
 from concilium.ledger.rows import STEPS, step_row
 from concilium.ledger.tx import Tx
@@ -18,7 +18,10 @@ _s, _t = schema.steps.c, schema.tasks.c
 BATCH = 500
 _EXPIRED = (
     select(_s.task_id, _s.step, _s.attempt)
-    .where(WORKING, or_(_s.lease_until < bindparam("now"), _s.deadline_at < bindparam("late")))
+    .where(
+        WORKING,
+        or_(_s.lease_until < bindparam("now"), _s.lease_until > bindparam("ahead"), _s.deadline_at < bindparam("late")),
+    )
     .order_by(_s.lease_until)
     .limit(BATCH)
 )
@@ -44,8 +47,12 @@ _READY_PER_AGENT = select(_s.agent, func.count().label("steps")).where(READY).gr
 
 
 def lost_leases(conn: Connection, now: float, ttl_s: float) -> list[tuple[str, str, int]]:
-    """Return the attempts whose lease ran out, and those more than a lease's time past their own deadline."""
-    rows = conn.execute(_EXPIRED, {"now": now, "late": now - ttl_s})
+    """Return the attempts whose lease ran out, and those more than a lease's time past their own deadline.
+
+    A lease that lies further ahead than any grant was given before the clock was set back: it ran out too.
+    """
+    ahead = now + ttl_s + CLOCK_SLACK_S
+    rows = conn.execute(_EXPIRED, {"now": now, "ahead": ahead, "late": now - ttl_s})
     return [(row.task_id, row.step, row.attempt) for row in rows]
 
 

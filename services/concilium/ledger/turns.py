@@ -3,7 +3,7 @@
 from concilium.contracts import limits
 from concilium.contracts.errors import ConciliumError
 from concilium.contracts.states import TaskState
-from concilium.contracts.turn import Advance, Finish
+from concilium.contracts.turn import Advance, Finish, Turn
 from concilium.ledger.codec import dumps, loads
 from concilium.ledger.draft import Draft
 from concilium.ledger.rows import turn_of
@@ -23,11 +23,18 @@ def advance(draft: Draft) -> None:
         if draft.state.terminal or draft.state in {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}:
             return
         turn = turn_of(draft.row, draft.runs, draft.thoughts(), draft.tx.now)
-        decision = draft.tx.rules.advance(turn)
+        decision = _decide(draft, turn)
         _apply(draft, decision)
         if not decision.refuse:
             return
     raise ConciliumError(f"task {draft.row.id}: the fold refused {_FOLDS_MAX} times without an end")
+
+
+def _decide(draft: Draft, turn: Turn) -> Advance:
+    try:
+        return draft.tx.rules.advance(turn)
+    except Exception as error:
+        raise ConciliumError(f"task {draft.row.id}: the fold failed: {error!r}") from error
 
 
 def _apply(draft: Draft, decision: Advance) -> None:

@@ -45,8 +45,9 @@ class Tx:
 
 
 def insert_new(table: Table) -> dict[str, Insert]:
-    """Return, by dialect, an insert that leaves existing rows as they are."""
+    """Return, by dialect, an insert that leaves existing rows as they are; ``rowcount`` says whether it did."""
+    counted = {"preserve_rowcount": True}
     return {
-        "sqlite": sqlite.insert(table).on_conflict_do_nothing(),
-        "postgresql": postgresql.insert(table).on_conflict_do_nothing(),
+        "sqlite": sqlite.insert(table).on_conflict_do_nothing().execution_options(**counted),
+        "postgresql": postgresql.insert(table).on_conflict_do_nothing().execution_options(**counted),
     }
