@@ -43,7 +43,7 @@ async def run(ctx: SkillContext, data: JSON) -> SkillResult:
 
 def _job(ctx: SkillContext, data: Mapping[str, JSON]) -> Job:
     script = data.get("script")
-    source = ctx.files[script["sha256"]] if script else data["source"].encode()
+    source = ctx.files[script["sha256"]] if script else data["source"].encode("utf-8", "replace")
     language = data.get("language") or _guess_language(script["name"] if script else "", source)
     default = "main.sh" if language == "shell" else "main.py"
     inputs = tuple(File(_plain(ref["name"]), ctx.files[ref["sha256"]]) for ref in data.get("files", []))
@@ -56,7 +56,7 @@ def _job(ctx: SkillContext, data: Mapping[str, JSON]) -> Job:
         language=language,
         source=source,
         name=_plain(script["name"]) if script else default,
-        stdin=data.get("stdin", "").encode(),
+        stdin=data.get("stdin", "").encode("utf-8", "replace"),
         files=inputs,
         arguments=arguments,
         limits=host.limits(ctx.settings, data.get("timeout_s")),

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 
 from .syscalls import LAST_KNOWN, SYSCALLS, Machine
 
@@ -107,6 +108,7 @@ def machine() -> Machine | None:
     return {"x86_64": Machine.X86_64, "aarch64": Machine.AARCH64}.get(platform.machine())
 
 
+@cache
 def program(kind: Machine, *, shared_host: bool) -> bytes:
     """Return the filter for a machine.
 
