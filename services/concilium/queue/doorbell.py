@@ -121,8 +121,7 @@ class _Publisher:
             TASK_NAME,
             (step_id,),
             producer=self._producer,
-            exchange="",
-            routing_key=queue_name(agent),
+            queue=queue_of(agent),
             ignore_result=True,
             retry=False,
         )
