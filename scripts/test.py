@@ -178,7 +178,7 @@ def install(parts: Sequence[Part]) -> None:
     print(f"\n=== installing {' '.join(packages)} ===", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
-        subprocess.run(["apt-get", *arguments], env=environment, stdin=subprocess.DEVNULL, check=False)
+        subprocess.run(["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments], env=environment, stdin=subprocess.DEVNULL, check=False)
 
 
 def report(outcomes: Sequence[Outcome]) -> None:
