@@ -49,8 +49,7 @@ class PostgresStore(Store):
     async def read(self, query: "Query[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
         def run() -> T:
             with self._engine.connect() as conn:
-                conn = conn.execution_options(**{READING: True})
-                return query(conn, *args, **kwargs)
+                return query(conn.execution_options(**{READING: True}), *args, **kwargs)
 
         return await self._on_thread(lambda: _patiently(run))
 

@@ -209,7 +209,7 @@ async def test_a_waiter_is_woken_by_the_commit_and_reads_on_from_its_number(mesh
     await asyncio.sleep(0)
     await mesh.one()
     assert await asyncio.wait_for(waiting, 5)
-    assert [event.seq for event in await mesh.ledger.events(submitted.task.id, after=last)][0] == last + 1
+    assert (await mesh.ledger.events(submitted.task.id, after=last))[0].seq == last + 1
 
 
 async def test_a_replay_is_a_new_task_of_the_same_request(mesh: Hands) -> None:

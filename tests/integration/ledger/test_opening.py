@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -117,19 +115,15 @@ asyncio.run(main())
 
 async def test_what_was_answered_survives_kill_9(url: str, tmp_path: Path) -> None:
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    child = subprocess.Popen(
-        [sys.executable, "-c", _WRITER, url, str(tmp_path / "blobs")],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": path},
-    )
+    command = (sys.executable, "-c", _WRITER, url, str(tmp_path / "blobs"))
+    environ = os.environ | {"PYTHONPATH": path}
+    child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environ)
     assert child.stdout is not None
-    said = [await asyncio.to_thread(child.stdout.readline) for _ in range(150)]
-    child.send_signal(signal.SIGKILL)
-    said += child.stdout.read().splitlines(keepends=True)
-    child.stdout.close()
-    child.wait()
-    lines = [line.split() for line in said if line.endswith("\n")]
+    said = [await child.stdout.readline() for _ in range(150)]
+    child.kill()
+    said += (await child.stdout.read()).splitlines(keepends=True)
+    await child.wait()
+    lines = [line.decode().split() for line in said if line.endswith(b"\n")]
     assert len(lines) >= 150
     async with hands(url, tmp_path / "blobs") as after:
         for word, name in lines:
@@ -148,7 +142,7 @@ async def test_a_key_is_shown_once_stored_as_its_hash_and_can_be_revoked(mesh: H
     assert found.active(utc_now())
     assert (found.scopes, found.rate_per_minute) == (("tasks:read", "tasks:write"), 60)
     assert await mesh.ledger.find_key(hash_of("other")) is None
-    assert secret.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("ledger.sqlite3*"))
+    assert secret not in await asyncio.to_thread(_bytes_in, tmp_path)
     await mesh.ledger.revoke_key(key.id)
     await mesh.ledger.revoke_key(key.id)
     revoked = await mesh.ledger.find_key(hash_of(secret))
@@ -156,6 +150,10 @@ async def test_a_key_is_shown_once_stored_as_its_hash_and_can_be_revoked(mesh: H
     assert not revoked.active(utc_now())
     with pytest.raises(NotFound):
         await mesh.ledger.revoke_key("key_none")
+
+
+def _bytes_in(folder: Path) -> str:
+    return b"".join(path.read_bytes() for path in folder.glob("ledger.sqlite3*")).decode("latin-1")
 
 
 async def test_a_key_of_the_home_is_made_once(mesh: Hands) -> None:

@@ -49,7 +49,8 @@ async def test_callbacks_of_one_task_go_out_in_order_and_of_others_side_by_side(
     assert [delivery.type for delivery in await mesh.ledger.outbox_due(10)] == ["task.canceled"]
 
 
-async def test_a_callback_that_keeps_failing_is_dead_and_can_be_replayed(mesh: Hands, _impatient: None) -> None:
+@pytest.mark.usefixtures("_impatient")
+async def test_a_callback_that_keeps_failing_is_dead_and_can_be_replayed(mesh: Hands) -> None:
     task = await mesh.submit("ask a", callback_url=HOOK)
     await mesh.ledger.cancel(task.task.id)
 

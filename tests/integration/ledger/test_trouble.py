@@ -17,7 +17,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "RETRY_BASE_S", 0.01)
 
 
-async def test_an_expired_lease_is_granted_again_and_the_zombie_cannot_commit(hasty: Hands, _impatient: None) -> None:
+@pytest.mark.usefixtures("_impatient")
+async def test_an_expired_lease_is_granted_again_and_the_zombie_cannot_commit(hasty: Hands) -> None:
     submitted = await hasty.submit("a")
     zombie = await hasty.one(runner="r1")
     heir = await hasty.soon(runner="r2")
@@ -29,7 +30,8 @@ async def test_an_expired_lease_is_granted_again_and_the_zombie_cannot_commit(ha
     assert await hasty.state(submitted.task.id) == "completed"
 
 
-async def test_without_the_fencing_check_the_zombie_does_commit(url: str, tmp_path: Path, _impatient: None) -> None:
+@pytest.mark.usefixtures("_impatient")
+async def test_without_the_fencing_check_the_zombie_does_commit(url: str, tmp_path: Path) -> None:
     async with hands(url, tmp_path / "blobs", lease_ttl_s=0.2, check_fence=False) as unfenced:
         submitted = await unfenced.submit("a")
         zombie = await unfenced.one()
@@ -63,9 +65,8 @@ async def test_all_leases_of_a_runner_are_renewed_in_one_statement(mesh: Hands) 
     assert len(stolen.lost) == 3
 
 
-async def test_a_step_that_kills_every_runner_fails_after_five_grants(
-    url: str, tmp_path: Path, _impatient: None
-) -> None:
+@pytest.mark.usefixtures("_impatient")
+async def test_a_step_that_kills_every_runner_fails_after_five_grants(url: str, tmp_path: Path) -> None:
     async with hands(url, tmp_path / "blobs", lease_ttl_s=0.05) as hasty:
         submitted = await hasty.submit("a")
         grants = [await hasty.soon() for _ in range(limits.GRANTS_MAX)]
