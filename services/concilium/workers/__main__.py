@@ -12,6 +12,9 @@ from concilium.home import Home
 from concilium.workers.runtime.app import create_agent_app
 from concilium.workers.runtime.limits import STOP_GRACE_S
 
+KEEP_ALIVE_S = 75
+"""Longer than callers keep an idle connection, so that none is closed just as it is used again."""
+
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; 2 when the agent cannot be served."""
@@ -36,6 +39,7 @@ def main() -> int:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=int(STOP_GRACE_S) + 1,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     return 0
 

@@ -10,4 +10,5 @@ Pure functions between our contracts and the wire:
 - `errors`: our refusals as A2A errors, and back
 - `card`: manifests as agent cards
 - `tasks`: the brain's tasks as A2A tasks
+- `handler`: the operations that no service of the mesh offers
 """
