@@ -92,7 +92,8 @@ async def _synthesize(
 
 
 async def _sentence(child: Process, text: str, voice: str, speed: float) -> bytes:
-    assert child.stdin is not None and child.stdout is not None
+    if child.stdin is None or child.stdout is None:
+        raise BrokenPipeError
     request = {"text": text, "voice": voice, "speed": speed}
     child.stdin.write(json.dumps(request).encode() + b"\n")
     await child.stdin.drain()
@@ -100,7 +101,8 @@ async def _sentence(child: Process, text: str, voice: str, speed: float) -> byte
 
 
 async def _number(child: Process) -> int:
-    assert child.stdout is not None
+    if child.stdout is None:
+        raise BrokenPipeError
     return int.from_bytes(await child.stdout.readexactly(4), "little")
 
 
