@@ -8,6 +8,7 @@ from concilium.gateway.app import create_app
 from concilium.gateway.logs import configure
 from concilium.gateway.state import Gateway
 from concilium.home import Home
+from concilium.ledger.tx import AdvanceFn
 
 GRACE_S = 5
 """How long running requests may take to end once the server is asked to stop."""
@@ -27,9 +28,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def make_server(home: Home) -> Server:
-    """Return the configured server of a home's control plane."""
-    app = create_app(home)
+def make_server(home: Home, advance: AdvanceFn | None = None) -> Server:
+    """Return the configured server of a home's control plane; the arguments are `create_app`'s."""
+    app = create_app(home, advance)
     config = uvicorn.Config(
         app,
         host=home.config.gateway.host,

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from concilium import __version__
 from concilium.brain import Brain
 from concilium.gateway import admin, ask, events, files, ops, problems, runner_api, tasks
+from concilium.gateway.a2a import mount_a2a
 from concilium.gateway.auth import make_authenticator
 from concilium.gateway.background import reconcile, running
 from concilium.gateway.callbacks import Sender
@@ -19,6 +20,7 @@ from concilium.gateway.ssrf import Guard
 from concilium.gateway.state import Gateway, Parts
 from concilium.home import Home
 from concilium.ledger import Ledger
+from concilium.ledger.tx import AdvanceFn
 from concilium.queue import Doorbell
 
 DESCRIPTION = "One request in, several agents at work, one answer out, nothing lost."
@@ -27,9 +29,18 @@ _EXTENDED = (events, files)
 """Modules that add their routes to the router of `tasks`."""
 
 
-def create_app(home: Home) -> FastAPI:
-    """Return the control plane of a home; the ledger opens with the app's lifespan. Raises `Invalid`."""
-    gateway = Gateway(home=home, guard=Guard(home.config.callbacks.allow))
+def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
+    """Return the control plane of a home; the ledger opens with the app's lifespan.
+
+    Args:
+        home: where configuration, keys and data are.
+        advance: another fold in the place of the brain's; then nothing thinks.
+
+    Raises:
+        Invalid: the configuration cannot be used.
+    """
+    fold = advance or Brain(home.catalog, engine_configured=bool(home.config.engine.url)).advance
+    gateway = Gateway(home=home, advance=fold, guard=Guard(home.config.callbacks.allow))
     app = FastAPI(
         title="Concilium",
         version=__version__,
@@ -43,6 +54,7 @@ def create_app(home: Home) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     app.router.routes.extend(runner_api.routes())
+    mount_a2a(app, gateway)
     problems.install(app)
     install_openapi(app, [ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey], {"AskForm": ask.AskTerms})
     app.add_middleware(BodyLimit, max_bytes=home.config.gateway.body_bytes)
@@ -56,11 +68,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gateway: Gateway = app.state.gateway
     home, config = gateway.home, gateway.home.config
     home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    brain = Brain(home.catalog, engine_configured=bool(config.engine.url))
     ledger = await Ledger.open(
         home.ledger_url,
         home.blobs,
-        brain.advance,
+        gateway.advance,
         lease_ttl_s=config.ledger.lease_ttl_s,
         min_free_bytes=config.ledger.min_free_bytes,
     )

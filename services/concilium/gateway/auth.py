@@ -15,8 +15,7 @@ from enum import StrEnum
 from starlette.requests import HTTPConnection
 
 from concilium.contracts.base import utc_now
-from concilium.contracts.errors import RateLimited, Unauthorized
-from concilium.gateway.problems import InsufficientScope
+from concilium.contracts.errors import Forbidden, RateLimited, Unauthorized
 from concilium.ledger import ApiKey
 
 CACHE_S = 2.0
@@ -90,7 +89,7 @@ class Authenticator:
 
         Raises:
             Unauthorized: no key, or one that is unknown, expired or revoked.
-            InsufficientScope: the key lacks ``scope``.
+            Forbidden: the key lacks ``scope``.
             RateLimited: the key's requests exceed its rate.
         """
         return await self.check(presented(request), scope)
@@ -103,7 +102,7 @@ class Authenticator:
         if key.expires_at is not None and key.expires_at <= utc_now():
             raise Unauthorized("this key has expired; ask an admin for a new one")
         if scope not in key.scopes and Scope.ADMIN not in key.scopes:
-            raise InsufficientScope(f"this needs a key with scope '{scope}'", scope=str(scope))
+            raise Forbidden(f"this needs a key with scope '{scope}'", scope=str(scope))
         self._limit(key, scope)
         return Caller(key.id, frozenset(key.scopes))
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,6 +17,8 @@ from concilium.gateway.trace import begin
 
 BODY_IDLE_S = 30.0
 """How long the next piece of a body may take."""
+LINGER_S = 2.0
+"""How long the rest of a refused body is taken in."""
 CLOSED_REQUEST = 499
 """Counted when the caller left before the answer."""
 
@@ -91,40 +94,76 @@ class BodyLimit:
         self._idle_s = idle_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        if "content-length" not in headers and "transfer-encoding" not in headers:
             await self.app(scope, receive, send)
             return
+        body = _Body(receive, send, self._max, self._idle_s)
         try:
-            self._check_announced(Headers(scope=scope).get("content-length"))
+            body.announced(headers.get("content-length"))
         except ConciliumError as error:
-            await problem_response(error)(scope, receive, send)
+            await problem_response(error)(scope, receive, body.send)
             return
-        seen, whole = 0, False
+        await self.app(scope, body.receive, body.send)
 
-        async def counted() -> Message:
-            nonlocal seen, whole
-            if whole:  # what comes now is the end of the connection, whenever that is
-                return await receive()
-            try:
-                async with asyncio.timeout(self._idle_s):
-                    message = await receive()
-            except TimeoutError as error:
-                raise RequestTimeout(f"no more of the body arrived for {self._idle_s:.0f} s") from error
-            seen += len(message.get("body", b""))
-            whole = not message.get("more_body", False)
-            if seen > self._max:
-                raise self._too_large()
-            return message
 
-        await self.app(scope, counted, send)
+class _Body:
+    """One request's body on its way in, and what is left of it when the answer goes out."""
 
-    def _check_announced(self, length: str | None) -> None:
+    def __init__(self, receive: Receive, send: Send, max_bytes: int, idle_s: float) -> None:
+        self._receive = receive
+        self._send = send
+        self._max = max_bytes
+        self._idle_s = idle_s
+        self._seen = 0
+        self._whole = False
+
+    def announced(self, length: str | None) -> None:
+        """Judge a Content-Length. Raises `TooLarge`, `BadRequest`."""
         if length is None:
             return
         if not (length.isascii() and length.isdigit()):
             raise BadRequest("Content-Length is not a number")
         if int(length) > self._max:
             raise self._too_large()
+
+    async def receive(self) -> Message:
+        """Receive the next piece. Raises `TooLarge`, `RequestTimeout`."""
+        if self._whole:  # what comes now is the end of the connection, whenever that is
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._idle_s):
+                message = await self._next()
+        except TimeoutError as error:
+            raise RequestTimeout(f"no more of the body arrived for {self._idle_s:.0f} s") from error
+        if self._seen > self._max:
+            raise self._too_large()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send; before the end, take in what is left of a body that was refused half-way.
+
+        The answer is out by then. Closing the connection on unread bytes could destroy it before the caller reads it.
+        """
+        if self._whole or message["type"] != "http.response.body" or message.get("more_body", False):
+            await self._send(message)
+            return
+        await self._send({**message, "more_body": True})
+        await self._discard()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _discard(self) -> None:
+        enough = self._seen + self._max
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while not self._whole and self._seen <= enough:
+                    await self._next()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._seen += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        return message
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"a body may have at most {self._max} bytes", limit_bytes=self._max)

@@ -25,10 +25,6 @@ class RequestTimeout(ConciliumError):
     type, title, status = "request-timeout", "The body did not arrive in time", 408
 
 
-class InsufficientScope(ConciliumError):
-    type, title, status = "insufficient-scope", "The key lacks the scope", 403
-
-
 def problem_response(error: ConciliumError) -> Response:
     """Return the problem document of a refusal (RFC 9457 section 3), with the headers its status calls for."""
     body = {

@@ -14,6 +14,7 @@ from concilium.gateway.metrics import Metrics
 from concilium.gateway.ssrf import Guard
 from concilium.home import Home
 from concilium.ledger import Ledger, Ring
+from concilium.ledger.tx import AdvanceFn
 from concilium.queue import Doorbell
 
 
@@ -33,6 +34,8 @@ class Gateway:
     """The control plane's shared state; `app.state.gateway`."""
 
     home: Home
+    advance: AdvanceFn
+    """The brain's fold, handed to the ledger."""
     guard: Guard
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)

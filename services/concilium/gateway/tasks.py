@@ -16,7 +16,7 @@ from concilium.contracts.task import TaskView
 from concilium.contracts.turn import StepRun
 from concilium.gateway.ask import accepted
 from concilium.gateway.auth import Scope
-from concilium.gateway.body import media_type, read_model
+from concilium.gateway.body import read_model
 from concilium.gateway.openapi import SECURED, json_body, problems
 from concilium.gateway.state import Gateway, gateway_of
 
@@ -117,7 +117,7 @@ async def get_steps(request: Request, task_id: str) -> Response:
 async def cancel(request: Request, task_id: str) -> Response:
     """Cancel the task and all its steps; 409 when it already ended."""
     gateway, task = await owned(request, task_id, Scope.WRITE)
-    wish = await read_model(request, CancelBody) if await _has_body(request) else CancelBody()
+    wish = await read_model(request, CancelBody) if await request.body() else CancelBody()
     view = await gateway.ledger.cancel(task.id, wish.reason)
     gateway.running.sender.kick()
     return json_answer(view)
@@ -154,7 +154,3 @@ async def replay(request: Request, task_id: str) -> Response:
     submitted = await gateway.ledger.replay(task.id, task.key_id)
     gateway.ring(submitted.rings)
     return accepted(submitted.task)
-
-
-async def _has_body(request: Request) -> bool:
-    return bool(media_type(request)) or bool(await request.body())
