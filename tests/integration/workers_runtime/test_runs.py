@@ -196,12 +196,18 @@ async def test_slots_hold_back_what_is_too_much(probe: Agent, peer: Peer) -> Non
         ("large", "output-too-large", False),
         ("wrong", "output-invalid", False),
         ("refuse", "no-voice", False),
+        ("surrogate", "odd", False),
     ],
 )
 async def test_a_bad_end_is_a_clear_problem(probe: Agent, peer: Peer, kind: str, problem: str, retryable: bool) -> None:
     final = await peer.run(probe, lease(probe, "probe.result", {"kind": kind}))
     assert final.problem is not None
     assert (final.state, final.problem.type, final.problem.retryable) == (TaskState.FAILED, problem, retryable)
+
+
+async def test_a_file_with_an_impossible_name_gets_a_possible_one(probe: Agent, peer: Peer) -> None:
+    final = await peer.run(probe, lease(probe, "probe.result", {"kind": "odd-file"}))
+    assert [ref.name for ref, _ in final.files] == ["?.txt"]
 
 
 async def test_content_never_reaches_the_log(probe: Agent, peer: Peer) -> None:

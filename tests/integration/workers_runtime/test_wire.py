@@ -133,6 +133,11 @@ BAD_MESSAGES: dict[str, tuple[Any, int, str]] = {
         400,
         "INVALID_REQUEST",
     ),
+    "a lone surrogate": (
+        b'{"message":{"messageId":"m","parts":[{"data":{"skill":"noop.echo","input":{"text":"\\ud800"}}}]}}',
+        400,
+        "INVALID_REQUEST",
+    ),
     "too many parts": ([{"text": "x"}] * 65, 413, "TOO_LARGE"),
     "a link": ([{"url": "http://169.254.169.254/latest"}], 400, "INVALID_PARAMS"),
     "unknown skill": ([{"data": {"skill": "noop.none", "input": {}}}], 400, "INVALID_PARAMS"),

@@ -46,6 +46,10 @@ async def result(_ctx: SkillContext, data: dict[str, Any]) -> SkillResult:
             return SkillResult({"value": "x" * 5_000_000})
         case "cancel":
             raise asyncio.CancelledError
+        case "surrogate":
+            raise SkillFailed("odd", "what a \ud800 it is")
+        case "odd-file":
+            return SkillResult({"value": 1}, (OutFile("\ud800.txt", "text/plain", b""),))
         case "refuse":
             raise SkillFailed("no-voice", "there is no voice for this language", retryable=False)
     return SkillResult({"wrong": True})

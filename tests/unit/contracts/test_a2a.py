@@ -68,7 +68,7 @@ def test_integers_come_back_as_integers(number: int) -> None:
     assert type(from_value(to_value(number))) is int
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), b"x", {1, 2}, 10**400])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), b"x", {1, 2}, 10**400, "\ud800", {"\ud800": 1}, {1: 2}])
 def test_what_is_not_json_is_refused(bad: Any) -> None:
     with pytest.raises(Invalid):
         to_value({"a": [bad]})

@@ -44,8 +44,8 @@ class Content:
 
 
 def text_part(text: str) -> pb.Part:
-    """Return a text part."""
-    return pb.Part(text=text, media_type="text/plain")
+    """Return a text part; a lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
+    return pb.Part(text=text.encode(errors="replace").decode(), media_type="text/plain")
 
 
 def data_part(data: JSON) -> pb.Part:
@@ -72,6 +72,7 @@ def link_part(ref: FileRef, url: str) -> pb.Part:
 
 def file_ref(name: str, media_type: str, data: bytes) -> FileRef:
     """Return the reference of these bytes; a name no file system accepts is made harmless."""
+    name = name.encode(errors="replace").decode()
     safe = "".join("_" if char in "/\\" or ord(char) < 0x20 else char for char in name)[-255:]
     media = media_type[:255] or DEFAULT_MEDIA_TYPE
     return FileRef(sha256=hashlib.sha256(data).hexdigest(), name=safe or "file", media_type=media, size=len(data))

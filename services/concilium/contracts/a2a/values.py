@@ -44,7 +44,11 @@ def state_from_wire(state: int) -> TaskState:
 
 
 def to_value(data: JSON, into: struct_pb2.Value | None = None, depth: int = JSON_DEPTH) -> struct_pb2.Value:
-    """Return JSON as a protobuf value. Raises `Invalid` for what is not JSON (NaN, bytes) or nests too deep."""
+    """Return JSON as a protobuf value.
+
+    Raises:
+        Invalid: it is not JSON (NaN, bytes), not UTF-8 (lone surrogates) or nests too deep.
+    """
     value = struct_pb2.Value() if into is None else into
     if depth < 0:
         raise Invalid(f"JSON nests deeper than {JSON_DEPTH} levels")
@@ -55,12 +59,12 @@ def to_value(data: JSON, into: struct_pb2.Value | None = None, depth: int = JSON
     elif isinstance(data, int | float):
         value.number_value = _number(data)
     elif isinstance(data, str):
-        value.string_value = data
+        value.string_value = _utf8(data)
     elif isinstance(data, dict):
         fields = value.struct_value.fields
         value.struct_value.SetInParent()
         for key, item in data.items():
-            to_value(item, fields[key], depth - 1)
+            to_value(item, fields[_utf8(key)], depth - 1)
     elif isinstance(data, list | tuple):
         value.list_value.SetInParent()
         for item in data:
@@ -68,6 +72,18 @@ def to_value(data: JSON, into: struct_pb2.Value | None = None, depth: int = JSON
     else:
         raise Invalid(f"a {type(data).__name__} is not JSON")
     return value
+
+
+def _utf8(data: JSON) -> str:
+    """Return text that UTF-8 can hold. Raises `Invalid` for lone surrogates and keys that are no text."""
+    if not isinstance(data, str):
+        raise Invalid("a JSON object has text for keys")
+    if not data.isascii():
+        try:
+            data.encode()
+        except UnicodeEncodeError as error:
+            raise Invalid("text with a lone surrogate is not UTF-8") from error
+    return data
 
 
 def _number(data: float) -> float:

@@ -138,6 +138,8 @@ class Runs:
             if not work.cancelled():
                 work.exception()  # an error after the outcome was told is of no use to anybody
         finally:
+            if not run.finished.is_set():  # our own mistake: let nobody wait for an end that never comes
+                run.finish(None)
             self._forget(run)
 
     def _outcome(self, run: Run, work: asyncio.Task[Outcome]) -> Outcome:

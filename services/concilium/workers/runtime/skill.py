@@ -38,7 +38,8 @@ class SkillFailed(Exception):
 
     def __init__(self, type: str, detail: str, retryable: bool = False) -> None:  # noqa: A002 - RFC 9457's member name
         super().__init__(f"{type}: {detail}")
-        self.problem = Problem(type=type, detail=detail, retryable=retryable)
+        # A detail may quote what a program printed; lone surrogates in it could not travel.
+        self.problem = Problem(type=type, detail=detail.encode(errors="replace").decode(), retryable=retryable)
 
 
 async def _silent(_fraction: float | None, _message: str) -> None:
