@@ -1,4 +1,4 @@
-"""The tts agent: speaks text. ``skills`` and ``warm_up`` serve the runtime, ``describe_engines`` serves ``concilium doctor``."""
+"""The tts agent: ``skills``, ``warm_up`` for its runtime; ``describe_engines`` for ``concilium doctor``."""
 
 from concilium.workers.tts.report import EngineReport, describe_engines
 from concilium.workers.tts.speak import speak, warm_up

@@ -35,7 +35,7 @@ async def warm_up(settings: Mapping[str, JSON]) -> None:
 
 
 async def speak(ctx: SkillContext, data: JSON) -> SkillResult:
-    """Speak the text; fails with ``nothing-to-say``, ``no-engine``, ``speech-failed``, ``silence`` or ``speech-timeout``."""
+    """Speak the text; fails with a clear type such as ``nothing-to-say`` or ``speech-timeout``."""
     text = clean(data["text"])
     sentences = split(text)
     if not sentences:
