@@ -24,7 +24,7 @@ def cancel(tx: Tx, task_id: str, reason: str) -> TaskView:
         IllegalTransition: the task is over already.
     """
     draft = load(tx, task_id, lock_steps=True)
-    draft.set(problem=Problem(type="canceled", detail=reason or "canceled by the caller").model_dump_json())
+    draft.change(problem=Problem(type="canceled", detail=reason or "canceled by the caller").model_dump_json())
     draft.move(TaskState.CANCELED, reason)
     draft.save()
     return view_of(draft.row, draft.runs)
@@ -37,7 +37,7 @@ def expire(tx: Tx, task_id: str) -> bool:
     if not counting or draft.row.deadline_at > tx.now:
         return False
     detail = f"not finished by {at(draft.row.deadline_at).isoformat(timespec='seconds')}"
-    draft.set(problem=Problem(type="deadline-exceeded", detail=detail, retryable=True).model_dump_json())
+    draft.change(problem=Problem(type="deadline-exceeded", detail=detail, retryable=True).model_dump_json())
     draft.move(TaskState.FAILED, detail)
     draft.save()
     return True
@@ -55,7 +55,7 @@ def reply(tx: Tx, task_id: str, text: str) -> Submitted:
         raise IllegalTransition(f"task {task_id} is {draft.state} and asks nothing")
     request = Request.model_validate_json(draft.row.request)
     request = request.model_copy(update={"replies": (*request.replies, text)})
-    draft.set(request=request.model_dump_json())
+    draft.change(request=request.model_dump_json())
     draft.move(TaskState.WORKING)
     for run in draft.runs:
         if run.state == StepState.INPUT_REQUIRED:

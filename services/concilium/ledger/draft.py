@@ -3,6 +3,7 @@
 `check_task` and `check_step` are called here and nowhere else, so no other code decides what may follow what.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sqlalchemy import bindparam, select
@@ -18,7 +19,7 @@ from concilium.ledger import schema
 from concilium.ledger.codec import dumps, loads
 from concilium.ledger.models import Ring
 from concilium.ledger.rows import STEPS, TASKS, StepRow, TaskRow, step_row, task_row, view_of
-from concilium.ledger.tx import Tx, insert_new
+from concilium.ledger.tx import Tx, insert_new, update_of
 
 _TASK = TASKS.where(schema.tasks.c.id == bindparam("task_id"))
 _TASK_STEPS = STEPS.where(schema.steps.c.task_id == bindparam("task_id")).order_by(schema.steps.c.ordinal)
@@ -34,7 +35,9 @@ _LOCK_OPEN = (
 _THOUGHTS = select(schema.thoughts.c.name, schema.thoughts.c.value).where(
     schema.thoughts.c.task_id == bindparam("task_id")
 )
+_ADD_TASK = schema.tasks.insert()
 _ADD_STEPS = schema.steps.insert()
+_TASK_COLUMNS, _STEP_COLUMNS = tuple(schema.tasks.c.keys()), tuple(schema.steps.c.keys())
 _ADD_EVENTS = schema.events.insert()
 _ADD_OUTBOX = schema.outbox.insert()
 _ADD_REFS = insert_new(schema.blob_refs)
@@ -74,13 +77,13 @@ class Draft:
         found = self.tx.conn.execute(_THOUGHTS, {"task_id": self.row.id})
         return {name: loads(value) for name, value in found}
 
-    def set(self, **values: object) -> None:
+    def change(self, **values: object) -> None:
         """Change columns of the task."""
         for name, value in values.items():
             setattr(self.row, name, value)
         self._changed.update(values)
 
-    def set_run(self, run: StepRow, **values: object) -> None:
+    def change_run(self, run: StepRow, **values: object) -> None:
         """Change columns of an attempt."""
         for name, value in values.items():
             setattr(run, name, value)
@@ -102,14 +105,14 @@ class Draft:
         """
         check_task(self.state, state)
         if state.terminal:
-            self.set(think=None, think_holder=None, think_until=None, think_fence=self.row.think_fence + 1)
+            self.change(think=None, think_holder=None, think_until=None, think_fence=self.row.think_fence + 1)
             self.cancel_open(message)
         waits = state in {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}
         if waits:
-            self.set(paused_at=self.tx.now)
+            self.change(paused_at=self.tx.now)
         else:
             self._resume()
-        self.set(state=state.value)
+        self.change(state=state.value)
         self.event(StateEvent(state=state, message=message))
         self._deliver = self._deliver or ((waits or state.terminal) and self.row.callback_url is not None)
 
@@ -118,10 +121,10 @@ class Draft:
         if self.row.paused_at is None:
             return
         waited = self.tx.now - self.row.paused_at
-        self.set(paused_at=None, question=None, deadline_at=self.row.deadline_at + waited)
+        self.change(paused_at=None, question=None, deadline_at=self.row.deadline_at + waited)
         for run in self.runs:
             if run.open:
-                self.set_run(run, task_deadline_at=self.row.deadline_at)
+                self.change_run(run, task_deadline_at=self.row.deadline_at)
 
     def move_run(self, run: StepRow, state: StepState, problem: Problem | None = None, **values: object) -> None:
         """Take an attempt to another state and record it. Raises `IllegalTransition`."""
@@ -132,7 +135,7 @@ class Draft:
             values["problem"] = None
         if state is not StepState.WORKING:
             values["lease_until"] = None
-        self.set_run(run, state=state.value, **values)
+        self.change_run(run, state=state.value, **values)
         self.event(step_event(run, problem))
 
     def cancel_open(self, reason: str = "") -> None:
@@ -181,7 +184,7 @@ class Draft:
         """Write everything: at most one statement per table and changed attempt."""
         conn, row, now = self.tx.conn, self.row, self.tx.now
         first = row.last_seq + 1
-        self.set(last_seq=row.last_seq + len(self._events), updated_at=now)
+        self.change(last_seq=row.last_seq + len(self._events), updated_at=now)
         self._save_task()
         self._save_runs()
         if self._events:
@@ -203,17 +206,22 @@ class Draft:
 
     def _save_task(self) -> None:
         if self.new:
-            self.tx.conn.execute(schema.tasks.insert(), [_columns(self.row, schema.tasks.c.keys())])
+            self.tx.conn.execute(_ADD_TASK, [_columns(self.row, _TASK_COLUMNS)])
             return
-        values = _columns(self.row, sorted(self._changed))
-        self.tx.conn.execute(schema.tasks.update().where(schema.tasks.c.id == self.row.id).values(**values))
+        update = update_of(schema.tasks, tuple(sorted(self._changed)))
+        self.tx.conn.execute(update, _columns(self.row, self._changed) | {"pk_id": self.row.id})
 
     def _save_runs(self) -> None:
         added = {(run.step, run.attempt) for run in self._added}
         if self._added:
-            self.tx.conn.execute(_ADD_STEPS, [_columns(run, schema.steps.c.keys()) for run in self._added])
+            self.tx.conn.execute(_ADD_STEPS, [_columns(run, _STEP_COLUMNS) for run in self._added])
         for key in sorted(self._changed_runs.keys() - added):
-            save_run(self.tx, self.run(*key), self._changed_runs[key])
+            self._save_run(self.run(*key), self._changed_runs[key])
+
+    def _save_run(self, run: StepRow, changed: set[str]) -> None:
+        update = update_of(schema.steps, tuple(sorted(changed)))
+        key = {"pk_task_id": run.task_id, "pk_step": run.step, "pk_attempt": run.attempt}
+        self.tx.conn.execute(update, _columns(run, changed) | key)
 
     def _queue_callback(self) -> None:
         values = {
@@ -248,13 +256,6 @@ def load_task(tx: Tx, task_id: str) -> TaskRow:
     return task_row(found)
 
 
-def save_run(tx: Tx, run: StepRow, changed: "set[str]") -> None:
-    """Write the changed columns of one attempt."""
-    c = schema.steps.c
-    same = (c.task_id == run.task_id) & (c.step == run.step) & (c.attempt == run.attempt)
-    tx.conn.execute(schema.steps.update().where(same).values(**_columns(run, sorted(changed))))
-
-
 def step_event(run: StepRow, problem: Problem | None) -> StepEvent:
     """Return the event that says what an attempt has become."""
     return StepEvent(
@@ -275,5 +276,5 @@ def ring_of(run: StepRow) -> Ring:
     return Ring(agent=run.agent, step_id=f"{run.task_id}.{run.step}.{run.attempt}")
 
 
-def _columns(row: TaskRow | StepRow, names: list[str]) -> dict[str, object]:
+def _columns(row: TaskRow | StepRow, names: Iterable[str]) -> dict[str, object]:
     return {name: getattr(row, name) for name in names}

@@ -37,7 +37,7 @@ def claim_thoughts(tx: Tx, holder: str, count: int) -> tuple[Thought, ...]:
 def _grant(tx: Tx, task_id: str, holder: str) -> Thought:
     draft = load(tx, task_id)
     fence, ttl = draft.row.think_fence + 1, tx.rules.lease_ttl_s
-    draft.set(think_fence=fence, think_holder=holder, think_until=tx.now + ttl)
+    draft.change(think_fence=fence, think_holder=holder, think_until=tx.now + ttl)
     if draft.state is TaskState.SUBMITTED:
         draft.move(TaskState.WORKING)
     draft.save()
@@ -74,7 +74,7 @@ def commit_thought(tx: Tx, task_id: str, fence: int, name: str, value: JSON) -> 
         raise StaleLease(f"the turn waits for {row.think!r} under fence {row.think_fence}; drop the thought")
     thought = {"task_id": task_id, "name": name, "value": dumps(value), "at": tx.now}
     stored = tx.conn.execute(_STORE[tx.conn.dialect.name], thought).rowcount
-    draft.set(think=None, think_holder=None, think_until=None, thought_count=row.thought_count + stored)
+    draft.change(think=None, think_holder=None, think_until=None, thought_count=row.thought_count + stored)
     advance(draft)
     draft.save()
     return Advanced(task=view_of(draft.row, draft.runs), rings=tuple(draft.rings))

@@ -39,12 +39,12 @@ def _decide(draft: Draft, turn: Turn) -> Advance:
 
 def _apply(draft: Draft, decision: Advance) -> None:
     if decision.plan is not None:
-        draft.set(plan=decision.plan.model_dump_json())
+        draft.change(plan=decision.plan.model_dump_json())
     if decision.planner is not None:
-        draft.set(planner=decision.planner)
+        draft.change(planner=decision.planner)
     if decision.notes:
         known = loads(draft.row.notes)
-        draft.set(notes=dumps([*known, *(note for note in decision.notes if note not in known)]))
+        draft.change(notes=dumps([*known, *(note for note in decision.notes if note not in known)]))
     for stage in decision.stages:
         draft.event(stage)
     for refusal in decision.refuse:
@@ -52,7 +52,7 @@ def _apply(draft: Draft, decision: Advance) -> None:
     for order in decision.dispatch:
         draft.dispatch(order)
     if decision.think is not None:
-        draft.set(think=decision.think, think_holder=None, think_until=draft.tx.now)
+        draft.change(think=decision.think, think_holder=None, think_until=draft.tx.now)
     if decision.finish is not None:
         _finish(draft, decision.finish)
     elif decision.ask is not None:
@@ -62,16 +62,16 @@ def _apply(draft: Draft, decision: Advance) -> None:
 def ask(draft: Draft, question: str) -> None:
     """Put a question to the caller; a task that already waits gets one more line."""
     if draft.state is TaskState.INPUT_REQUIRED:
-        draft.set(question=dumps("\n".join((loads(draft.row.question or '""'), question)).strip()))
+        draft.change(question=dumps("\n".join((loads(draft.row.question or '""'), question)).strip()))
         return
-    draft.set(question=dumps(question))
+    draft.change(question=dumps(question))
     draft.move(TaskState.INPUT_REQUIRED, question)
 
 
 def _finish(draft: Draft, finish: Finish) -> None:
     if finish.answer is not None:
-        draft.set(answer=finish.answer.model_dump_json())
+        draft.change(answer=finish.answer.model_dump_json())
     if finish.problem is not None:
-        draft.set(problem=finish.problem.model_dump_json())
+        draft.change(problem=finish.problem.model_dump_json())
     message = finish.problem.detail if finish.problem else ""
     draft.move(TaskState(finish.state), message)

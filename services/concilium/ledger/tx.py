@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
-from sqlalchemy import Connection, Insert, Select, Table
+from sqlalchemy import Connection, Insert, Select, Table, Update, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 
 from concilium.contracts import limits
@@ -42,6 +43,13 @@ class Tx:
     def locked(self, query: "Select[*tuple[object, ...]]") -> "Select[*tuple[object, ...]]":
         """Return the query taking row locks where there are other writers."""
         return query.with_for_update() if self.shared else query
+
+
+@cache
+def update_of(table: Table, columns: tuple[str, ...]) -> Update:
+    """Return an update of these columns of one row, made once; its key travels as ``pk_<column>``."""
+    same = (column == bindparam(f"pk_{column.name}") for column in table.primary_key)
+    return table.update().where(*same).values({name: bindparam(name) for name in columns})
 
 
 def insert_new(table: Table) -> dict[str, Insert]:

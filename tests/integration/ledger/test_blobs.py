@@ -13,6 +13,8 @@ from concilium.contracts.config import RetentionConfig
 from concilium.contracts.errors import Invalid, NotFound, StaleLease, Unavailable
 from concilium.contracts.parts import FileRef
 from concilium.contracts.task import Request
+from concilium.ledger import schema
+from concilium.ledger.tx import Tx
 from support.ledgers import Hands, hands, held, outcome
 
 DAYS = 86_400
@@ -157,3 +159,27 @@ async def test_a_request_keeps_its_files_through_a_replay(mesh: Hands) -> None:
     again = await mesh.ledger.replay(first.task.id, "key_1")
     assert again.task.request == Request(text="a", files=(file,))
     assert (await mesh.claim(count=2))[1].inline == {file.sha256: b"kept"}
+
+
+async def test_gc_removes_finished_tasks_past_their_age_with_their_files_and_keys(mesh: Hands) -> None:
+    file = ref(b"old")
+    await mesh.ledger.put_blob(b"old")
+    old = await mesh.submit("a", files=(file,), idempotency_key="once")
+    await mesh.complete(await mesh.one())
+    young = await mesh.submit("a")
+    await mesh.ledger.cancel(young.task.id)
+    age(mesh, file)
+
+    def grow_old(tx: Tx) -> None:
+        then = tx.now - 31 * DAYS
+        tx.conn.execute(schema.tasks.update().where(schema.tasks.c.id == old.task.id).values(updated_at=then))
+        tx.conn.execute(schema.idempotency.update().values(created_at=then))
+
+    await mesh.ledger._write(grow_old)
+    report = await mesh.ledger.gc(RetentionConfig())
+    assert (report.tasks, report.blobs) == (1, 1)
+    with pytest.raises(NotFound):
+        await mesh.ledger.get(old.task.id)
+    again = await mesh.submit("a", idempotency_key="once")
+    assert (again.replayed, again.task.id == old.task.id) == (False, False)
+    await mesh.ledger.get(young.task.id)
