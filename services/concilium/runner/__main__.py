@@ -1,0 +1,23 @@
+"""``python -m concilium.runner``: serve every agent of ``CONCILIUM_HOME`` from its queues."""
+
+import sys
+
+from concilium.contracts.errors import ConciliumError
+from concilium.home import Home
+from concilium.runner.logs import configure
+from concilium.runner.worker import serve
+
+
+def main() -> int:
+    """Serve until SIGTERM; 2 when the home cannot be served, 75 when the consumer went deaf."""
+    home = Home.find()
+    try:
+        configure(home.config.log)
+        return serve(home)
+    except ConciliumError as error:
+        print(f"runner: {error.detail}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""What an agent's answer means for the ledger."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import orjson
+
+from concilium.contracts.a2a.reader import Final
+from concilium.contracts.base import JSON
+from concilium.contracts.limits import INLINE_ARTIFACT_BYTES
+from concilium.contracts.parts import Artifact, FilePart, FileRef
+from concilium.contracts.runner import Completion, Lease
+from concilium.contracts.states import TaskState
+from concilium.contracts.task import Problem
+from concilium.runner.limits import OUTPUT_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended, before it is committed."""
+
+    state: Literal["completed", "failed", "input-required"]
+    output: JSON = None
+    files: tuple[tuple[FileRef, bytes], ...] = ()
+    problem: Problem | None = None
+    question: str | None = None
+
+    @property
+    def large(self) -> dict[str, tuple[FileRef, bytes]]:
+        """The files that do not travel inside the completion, by hash."""
+        return {ref.sha256: (ref, data) for ref, data in self.files if len(data) > INLINE_ARTIFACT_BYTES}
+
+    def completion(self, lease: Lease, runner: str, node: str, duration_s: float) -> Completion:
+        """Return the completion that commits this outcome."""
+        return Completion.model_validate(
+            {
+                "held": {
+                    "task_id": lease.task_id,
+                    "step": lease.step,
+                    "attempt": lease.attempt,
+                    "fence": lease.fence,
+                },
+                "runner": runner,
+                "node": node,
+                "state": self.state,
+                "output": self.output,
+                "artifacts": [Artifact(name=ref.name, parts=(FilePart(file=ref),)) for ref, _ in self.files],
+                "inline": {ref.sha256: data for ref, data in self.files if len(data) <= INLINE_ARTIFACT_BYTES},
+                "problem": self.problem,
+                "question": self.question,
+                "duration_s": max(0.0, duration_s),
+            }
+        )
+
+
+def failed(kind: str, detail: str, *, retryable: bool) -> Outcome:
+    """Return a failure."""
+    return Outcome("failed", problem=Problem(type=kind, detail=detail, retryable=retryable))
+
+
+def unknown(lease: Lease) -> Outcome:
+    """Return the outcome of a step with outside effects whose agent forgot it: nobody may repeat it unasked."""
+    detail = f"step '{lease.step}' ({lease.skill}) acts outside the mesh and its outcome is unknown"
+    return Outcome(
+        "input-required",
+        problem=Problem(type="outcome-unknown", detail=detail),
+        question=f"{detail}. Check, then answer 'retry' to run it again or 'skip' to go on without it.",
+    )
+
+
+def outcome_of(final: Final) -> Outcome:
+    """Return what the end of a stream means."""
+    if final.state is TaskState.COMPLETED:
+        if len(orjson.dumps(final.output)) > OUTPUT_BYTES:
+            return failed("output-too-large", f"the output has more than {OUTPUT_BYTES} bytes", retryable=False)
+        return Outcome("completed", final.output, final.files)
+    if final.state is TaskState.INPUT_REQUIRED:
+        return Outcome("input-required", question=(final.question or "the agent asks for more")[:2000])
+    if final.state is TaskState.AUTH_REQUIRED:
+        return failed("agent-auth-required", "the agent asks for credentials it was not given", retryable=False)
+    problem = final.problem or Problem(type=f"agent-{final.state}", detail=f"the agent ended the run as {final.state}")
+    return Outcome("failed", problem=problem)

@@ -1,0 +1,193 @@
+"""Carries one leased step out: files, the agent's run, the completion."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from concilium.contracts.a2a.reader import Final, Progress
+from concilium.contracts.a2a.step import step_request, to_json
+from concilium.contracts.errors import ConciliumError, StaleLease, Unavailable
+from concilium.contracts.runner import ClaimRequest, Completion, Lease
+from concilium.contracts.skill import Effects
+from concilium.runner.agent import AgentAway, AgentClient, AgentRefused
+from concilium.runner.clock import now
+from concilium.runner.control import ControlPlane
+from concilium.runner.leases import HeldLease, LeaseKeeper
+from concilium.runner.limits import AGENT_LATE_S, AGENT_PATIENCE_S, OFFLOAD_BYTES, RETRY_BASE_S, RETRY_MAX_S
+from concilium.runner.outcome import Outcome, failed, outcome_of, unknown
+from concilium.runner.progress import ProgressPost
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What carrying out steps takes."""
+
+    control: ControlPlane
+    agents: AgentClient
+    urls: Mapping[str, str]
+    keeper: LeaseKeeper
+    progress: ProgressPost
+    node: str
+    runner: str
+
+    async def carry_out(
+        self, held: HeldLease, next_claim: Callable[[], ClaimRequest | None]
+    ) -> tuple[HeldLease, ...] | None:
+        """Run a leased step to its end and commit the outcome.
+
+        Returns the leases granted in the same request, None when the completion was not answered with success: the
+        lease was lost, not renewed in time, or the process ends. Then nothing is committed; the agent keeps what it
+        has, and the next holder attaches to it.
+        """
+        began = now()
+        job = asyncio.create_task(self._outcome(held))
+        try:
+            await asyncio.wait((job, held.ended), return_when=asyncio.FIRST_COMPLETED)
+            # A frozen process wakes up with a result and a lease long over: only the clock tells.
+            if not job.done() or not held.alive:
+                await self._give_up(held)
+                return None
+            held.settling = True
+            outcome = _result(job, held.lease)
+            completion = outcome.completion(held.lease, self.runner, self.node, now() - began)
+            return await self._commit(held, completion, next_claim)
+        finally:
+            job.cancel()
+            self.progress.forget(held)
+            self.keeper.drop(held)
+
+    async def _give_up(self, held: HeldLease) -> None:
+        """Let go of a run. Only one that the ledger took away is ended at the agent: others will be attached to."""
+        why = held.ended.result() if held.ended.done() else "expired"
+        log.warning("lease given up", run_id=held.lease.run_id, fence=held.lease.fence, why=why)
+        if why == "lost":
+            await self.agents.cancel(self.urls[held.lease.agent], held.lease.run_id)
+
+    async def _outcome(self, held: HeldLease) -> Outcome:
+        lease = held.lease
+        until = now() + lease.deadline_s + AGENT_LATE_S
+        try:
+            async with asyncio.timeout(until - now()):
+                files = await self._files(held)
+                outcome = await self._ask_agent(held, files, now() + lease.deadline_s)
+        except TimeoutError:
+            return failed("agent-timeout", f"no outcome {AGENT_LATE_S:g} s after the deadline", retryable=True)
+        except AgentRefused as error:
+            stale = error.status == 409
+            problem = error.problem.model_copy(update={"retryable": error.problem.retryable or stale})
+            return Outcome("failed", problem=problem)
+        except AgentAway as error:
+            detail = f"agent '{lease.agent}' was not reached for {AGENT_PATIENCE_S:g} s ({error.reason})"
+            return failed("agent-unreachable", detail, retryable=True)
+        except StaleLease:
+            held.end("lost")
+            return failed("lease-lost", "the lease ended while files were fetched", retryable=True)
+        except ConciliumError as error:
+            return failed(f"agent-answer-{error.type}", error.detail[:2000], retryable=False)
+        for ref, data in outcome.large.values():
+            await _patiently(lambda ref=ref, data=data: self.control.put_blob(held.held, ref, data))  # type: ignore[misc]
+        return outcome
+
+    async def _files(self, held: HeldLease) -> dict[str, bytes]:
+        """Return the bytes of every file of the input."""
+        files = dict(held.lease.inline)
+        for ref in held.lease.files:
+            if ref.sha256 not in files:
+                files[ref.sha256] = await _patiently(lambda ref=ref: self.control.get_blob(held.held, ref))  # type: ignore[misc]
+        return files
+
+    async def _ask_agent(self, held: HeldLease, files: Mapping[str, bytes], deadline: float) -> Outcome:
+        """Send the step until the agent has ended it: sending again attaches to the run."""
+        lease, url = held.lease, self.urls[held.lease.agent]
+        give_up, tries, sent = now() + AGENT_PATIENCE_S, 0, False
+        while True:
+            try:
+                if sent and lease.effects is Effects.EXTERNAL and not await self.agents.knows(url, lease.run_id):
+                    return unknown(lease)
+                return await self._follow(held, url, await _body(lease, files, deadline - now()))
+            except AgentAway as error:
+                sent = sent or error.sent
+                log.info("agent away", run_id=lease.run_id, agent=lease.agent, reason=error.reason)
+                if now() >= give_up:
+                    raise
+            except AgentRefused as error:
+                if error.status != 503 or now() >= give_up:
+                    raise
+            tries += 1
+            await asyncio.sleep(_pause(tries))
+
+    async def _follow(self, held: HeldLease, url: str, body: bytes) -> Outcome:
+        async for item in self.agents.stream(url, body):
+            if isinstance(item, Progress):
+                self.progress.note(held, item.fraction, item.message)
+            elif isinstance(item, Final):
+                return outcome_of(item)
+        raise AgentAway(sent=True, reason="the stream ended early")
+
+    async def _commit(
+        self, held: HeldLease, completion: Completion, next_claim: Callable[[], ClaimRequest | None]
+    ) -> tuple[HeldLease, ...] | None:
+        """Send the completion under the same fence until it is answered, while the lease is alive."""
+        tries = 0
+        while held.alive:
+            asked_at = now()
+            try:
+                leases = await self.control.complete(completion.model_copy(update={"claim": next_claim()}))
+                return tuple(self.keeper.hold(lease, asked_at) for lease in leases)
+            except Unavailable as error:
+                tries += 1
+                log.info("completion not answered", run_id=held.lease.run_id, detail=error.detail)
+                await asyncio.wait((held.ended,), timeout=_pause(tries))
+            except StaleLease:
+                # Also the answer when an earlier try was committed and its answer was lost.
+                log.warning("completion refused as stale", run_id=held.lease.run_id, fence=held.lease.fence)
+                return None
+            except ConciliumError as error:
+                if completion.state == "failed":
+                    log.exception("failure refused", run_id=held.lease.run_id)
+                    return None
+                outcome = failed(f"result-{error.type}", error.detail[:2000], retryable=False)
+                completion = outcome.completion(held.lease, self.runner, self.node, completion.duration_s)
+        log.warning("result dropped: the lease is over", run_id=held.lease.run_id, fence=held.lease.fence)
+        return None
+
+
+def _result(job: asyncio.Task[Outcome], lease: Lease) -> Outcome:
+    error = job.exception()
+    if error is None:
+        return job.result()
+    log.error("step failed in the runner", run_id=lease.run_id, error=type(error).__name__, exc_info=error)
+    return failed("runner-error", f"the runner failed unexpectedly ({type(error).__name__})", retryable=True)
+
+
+async def _body(lease: Lease, files: Mapping[str, bytes], left_s: float) -> bytes:
+    def build() -> bytes:
+        return to_json(step_request(lease, files, left_s))
+
+    if sum(map(len, files.values())) <= OFFLOAD_BYTES:
+        return build()
+    return await asyncio.to_thread(build)
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Call the control plane until it answers; the lease's end cancels this."""
+    tries = 0
+    while True:
+        try:
+            return await call()
+        except Unavailable as error:
+            tries += 1
+            log.info("control plane away", detail=error.detail)
+            await asyncio.sleep(_pause(tries))
+
+
+def _pause(tries: int) -> float:
+    """Return seconds to wait before the next try, with jitter so that runners do not come back all at once."""
+    return float(min(RETRY_BASE_S * 2**tries, RETRY_MAX_S) * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
