@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -51,6 +52,18 @@ async def test_several_processes_share_one_postgresql(postgres, tmp_path: Path) 
         runs = [lease.run_id for leases in found for lease in leases]
         assert len(runs) == len(set(runs)) == 15
         assert await waiting
+
+
+async def test_lost_connections_are_made_again(postgres, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # fixture
+    url = postgres.database()
+    async with hands(url, tmp_path / "blobs") as mesh:
+        await asyncio.gather(*(mesh.submit("a") for _ in range(16)))
+        with psycopg.connect(url, autocommit=True) as conn:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            conn.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        found = await asyncio.gather(*(mesh.submit("a") for _ in range(16)))
+        assert len({one.task.id for one in found}) == 16
+        assert len(await mesh.ledger.list_tasks(limit=100)) == 32
 
 
 async def test_a_url_of_another_kind_is_refused(tmp_path: Path) -> None:
