@@ -1,7 +1,8 @@
 """A control plane whose requests say their plan as JSON, for tests of what lies below the brain.
 
 The text is a list of steps: ``[{"name": "a", "input": {"text": "hi"}, "after": [], "skill": "noop.echo"}]``;
-``skill`` may be absent. A retryable failure is tried three times. Run as a module it is that process.
+``skill`` may be absent, an input ``"$file"`` stands for the request's first file, the title ``external`` for such
+effects. A retryable failure is tried three times. Run as a module it is that process.
 """
 
 import json
@@ -54,13 +55,13 @@ def _due(step: PlanStep, last: dict[str, StepRun], done: set[str]) -> bool:
 
 
 def _dispatch(step: PlanStep, run: StepRun | None, turn: Turn) -> Dispatch:
-    files = [file.model_dump(mode="json") for file in turn.request.files]
+    file = turn.request.files[0].model_dump(mode="json") if turn.request.files else None
     return Dispatch(
         step=step.name,
         attempt=run.attempt + 1 if run else 1,
         agent=step.agent,
         skill=step.skill,
-        input={**step.input, **({"files": files} if files else {})},
+        input={name: file if value == "$file" else value for name, value in step.input.items()},
         deadline_s=step.deadline_s or 60.0,
         effects=Effects.EXTERNAL if step.title == "external" else Effects.NONE,
     )

@@ -55,7 +55,9 @@ class Mesh:
         urls = {agent: f"http://127.0.0.1:{self._ports[agent]}" for agent in self.agents}
         self._environ = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "services", ROOT / "tests", *AGENTS))),
+            "PYTHONPATH": os.pathsep.join(
+                map(str, (ROOT / "services", ROOT / "tests", *AGENTS, os.environ.get("PYTHONPATH", "")))
+            ),
             "PYTHONUNBUFFERED": "1",
             "CONCILIUM_HOME": str(self.root),
             "CONCILIUM_GATEWAY__PORT": str(self._ports["control"]),

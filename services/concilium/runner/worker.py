@@ -2,10 +2,12 @@
 
 import os
 import threading
+import warnings
 from typing import Any
 
 import structlog
 from celery import signals
+from celery.platforms import SecurityWarning
 from celery.worker import state
 
 from concilium.home import Home
@@ -42,6 +44,8 @@ def serve(home: Home) -> int:
     signals.worker_shutting_down.connect(on_stop)
     signals.worker_ready.connect(on_ready)
     service.start()
+    # Celery warns of root because of pickle, which is off here.
+    warnings.simplefilter("ignore", SecurityWarning)
     # One thread beyond the slots: it drops hints while all slots work, so that the queue does not grow stale.
     worker = app.Worker(
         pool="threads",
