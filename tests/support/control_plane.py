@@ -32,6 +32,8 @@ class ControlPlane:
     port: int
     settings: dict[str, str]
     """Environment overrides of the configuration."""
+    module: str = "support.control_plane"
+    """`concilium.gateway` for the brain's own fold."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -57,7 +59,7 @@ class ControlPlane:
             **self.settings,
         }
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "support.control_plane"]
+            command = [sys.executable, "-m", self.module]
             self.process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         self._wait(until)
 

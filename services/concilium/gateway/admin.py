@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from concilium.contracts.base import Model
+from concilium.contracts.errors import Conflict
 from concilium.gateway.auth import Caller, Scope
 from concilium.gateway.body import read_model
 from concilium.gateway.openapi import SECURED, json_body, problems
@@ -97,8 +98,13 @@ async def list_keys(request: Request) -> Response:
 
 @router.delete("/v1/keys/{key_id}", summary="Revoke a key", status_code=204, responses=_ACTS, openapi_extra=SECURED)
 async def revoke_key(request: Request, key_id: str) -> Response:
-    """Revoke a key: requests with it are refused at once here and within two seconds by other replicas."""
-    gateway, _ = await admin(request)
+    """Revoke a key: requests with it are refused at once here and within two seconds by other replicas.
+
+    A key cannot revoke itself, so that the last admin does not lock everyone out.
+    """
+    gateway, caller = await admin(request)
+    if key_id == caller.key_id:
+        raise Conflict("a key cannot revoke itself; use another admin key")
     await gateway.ledger.revoke_key(key_id)
     gateway.auth.forget(key_id)
     return Response(status_code=204)

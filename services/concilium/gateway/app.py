@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from concilium import __version__
 from concilium.brain import Brain
+from concilium.contracts.task import Event
 from concilium.gateway import admin, ask, events, files, ops, problems, runner_api, tasks
 from concilium.gateway.a2a import mount_a2a
 from concilium.gateway.auth import make_authenticator
@@ -15,7 +16,7 @@ from concilium.gateway.background import reconcile, running
 from concilium.gateway.callbacks import Sender
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
-from concilium.gateway.secrets import ensure_api_keys, mesh_key, secret_file, signing_secret
+from concilium.gateway.secrets import ensure_api_keys, random_key, secret_file, signing_secret
 from concilium.gateway.ssrf import Guard
 from concilium.gateway.state import Gateway, Parts
 from concilium.home import Home
@@ -25,6 +26,8 @@ from concilium.queue import Doorbell
 
 DESCRIPTION = "One request in, several agents at work, one answer out, nothing lost."
 _ROUTERS = (ask.router, tasks.router, admin.router, ops.router)
+_DOCUMENTED = (ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey, Event)
+"""Models of the OpenAPI document that no signature names."""
 _EXTENDED = (events, files)
 """Modules that add their routes to the router of `tasks`."""
 
@@ -52,11 +55,12 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
     )
     app.state.gateway = gateway
     for router in _ROUTERS:
-        app.include_router(router)
+        # Side by side rather than nested, so that a refused method can name every method of its path.
+        app.router.routes.extend(router.routes)
     app.router.routes.extend(runner_api.routes())
     mount_a2a(app, gateway)
     problems.install(app)
-    install_openapi(app, [ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey], {"AskForm": ask.AskTerms})
+    install_openapi(app, _DOCUMENTED, {"AskForm": ask.AskTerms})
     app.add_middleware(BodyLimit, max_bytes=home.config.gateway.body_bytes)
     app.add_middleware(Envelope, count=gateway.metrics.request)
     return app
@@ -83,7 +87,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             doorbell=Doorbell(home.queue_url),
             auth=make_authenticator(ledger.find_key, config.gateway.rate_per_minute),
             sender=sender,
-            mesh_key=secret_file(home.keys / "mesh.key", mesh_key),
+            mesh_key=secret_file(home.keys / "mesh.key", random_key),
+            session_key=secret_file(home.keys / "session.key", random_key).encode("ascii"),
         )
         async with running({"reconciler": lambda: reconcile(gateway), "callbacks": sender.run}):
             yield

@@ -22,7 +22,7 @@ from concilium.contracts.task import DataClass, Priority, Submission, TaskView
 from concilium.contracts.task import Request as Wish
 from concilium.gateway.auth import Scope
 from concilium.gateway.body import fit, media_type, parse_json
-from concilium.gateway.openapi import SECURED, json_body, problems
+from concilium.gateway.openapi import SECURED, json_body, links_to_task, problems
 from concilium.gateway.state import Gateway, gateway_of
 from concilium.gateway.trace import Trace
 
@@ -62,7 +62,16 @@ class AskTerms(_Strict):
 
 
 class AskBody(AskTerms):
-    """`AskTerms` with its files inside."""
+    """`AskTerms` with its files inside; text, files or both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"text": {"pattern": r"\S"}}, "required": ["text"]},
+                {"properties": {"files": {"minItems": 1}}, "required": ["files"]},
+            ]
+        }
+    )
 
     files: Annotated[list[AskFile], Field(max_length=limits.MESSAGE_PARTS)] = []
 
@@ -83,6 +92,7 @@ class Upload:
     response_model=TaskView,
     response_description="The task was accepted and goes on.",
     responses={
+        202: {"links": links_to_task()},
         200: {"model": TaskView, "description": "The task ended within wait_s; its answer is inside."},
         **problems(400, 401, 403, 408, 413, 415, 422, 429, 503),
     },

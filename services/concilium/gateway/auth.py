@@ -4,7 +4,6 @@ A key is ``ck_`` and 43 base64url characters (256 random bits), stored as its SH
 remembered for at most `CACHE_S` seconds, so a revocation acts within that time; its end is checked at every use.
 """
 
-import hashlib
 import hmac
 import re
 import time
@@ -16,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from concilium.contracts.base import utc_now
 from concilium.contracts.errors import Forbidden, RateLimited, Unauthorized
-from concilium.ledger import ApiKey
+from concilium.ledger import ApiKey, hash_of
 
 CACHE_S = 2.0
 CACHE_KEYS = 4096
@@ -96,7 +95,13 @@ class Authenticator:
 
     async def check(self, secret: str, scope: Scope) -> Caller:
         """Return the caller a secret belongs to; raises like `require`."""
-        key = await self._lookup(secret)
+        if not KEY_PATTERN.fullmatch(secret):
+            raise Unauthorized("send an API key as 'Authorization: Bearer ck_…'")
+        return await self.check_digest(hash_of(secret), scope)
+
+    async def check_digest(self, sha256: str, scope: Scope) -> Caller:
+        """Return the caller whose secret has that hash, e.g. of a browser session; raises like `require`."""
+        key = await self._lookup(sha256)
         if key.revoked_at is not None:
             raise Unauthorized("this key was revoked; ask an admin for a new one")
         if key.expires_at is not None and key.expires_at <= utc_now():
@@ -110,10 +115,7 @@ class Authenticator:
         """Drop what is remembered of a key, so that a revocation made here acts at once."""
         self._known = {digest: known for digest, known in self._known.items() if known.key.id != key_id}
 
-    async def _lookup(self, secret: str) -> ApiKey:
-        if not KEY_PATTERN.fullmatch(secret):
-            raise Unauthorized("send an API key as 'Authorization: Bearer ck_…'")
-        digest = hashlib.sha256(secret.encode("ascii")).hexdigest()
+    async def _lookup(self, digest: str) -> ApiKey:
         now = self._clock()
         known = self._known.get(digest)
         if known is not None and known.until > now:

@@ -12,6 +12,7 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from concilium.contracts.base import JSON
 from concilium.contracts.errors import BadRequest, ConciliumError
 from concilium.contracts.task import Event, StateEvent
 from concilium.gateway.auth import Scope
@@ -24,6 +25,12 @@ PAGE = 500
 SEQ_MAX = 2**53
 EVENT_STREAM = "text/event-stream"
 
+_FRAME: dict[str, JSON] = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string"}},
+}
+"""One server-sent event; ``data`` is an `Event` as JSON."""
+
 
 @router.get(
     "/{task_id}/events",
@@ -33,7 +40,7 @@ EVENT_STREAM = "text/event-stream"
         200: {
             "description": "The events after the given number: a stream, or a list when JSON is asked for.",
             "content": {
-                EVENT_STREAM: {"schema": {"type": "string"}},
+                EVENT_STREAM: {"schema": _FRAME},
                 "application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}}},
             },
         },

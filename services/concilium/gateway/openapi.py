@@ -1,9 +1,11 @@
 """What the OpenAPI document says beyond what the routes' signatures say: bodies, problems, keys."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -33,7 +35,7 @@ _MEANINGS = {
 
 PROBLEM_SCHEMA: dict[str, JSON] = {
     "type": "object",
-    "title": "Problem",
+    "title": "ProblemDetails",
     "description": "RFC 9457 problem details.",
     "properties": {
         "type": {"type": "string", "format": "uri"},
@@ -48,7 +50,7 @@ PROBLEM_SCHEMA: dict[str, JSON] = {
 
 def problems(*statuses: int) -> Responses:
     """Return the documentation of problem answers, for a route's ``responses``."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     answers: Responses = {}
     for status in statuses:
         answers[status] = {"description": _MEANINGS[status], "content": content}
@@ -67,7 +69,7 @@ def json_body(model: str, *, multipart: str | None = None) -> dict[str, JSON]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def install(app: FastAPI, bodies: list[type[BaseModel]], forms: dict[str, type[BaseModel]]) -> None:
+def install(app: FastAPI, bodies: Sequence[type[BaseModel]], forms: dict[str, type[BaseModel]]) -> None:
     """Make ``app.openapi()`` complete: the bodies' schemas, the forms with their files, problems, keys."""
 
     def document() -> dict[str, Any]:
@@ -78,7 +80,16 @@ def install(app: FastAPI, bodies: list[type[BaseModel]], forms: dict[str, type[B
     app.openapi = document  # type: ignore[method-assign]  # the way FastAPI documents for extending OpenAPI
 
 
-def _document(app: FastAPI, bodies: list[type[BaseModel]], forms: dict[str, type[BaseModel]]) -> dict[str, Any]:
+def links_to_task() -> dict[str, JSON]:
+    """Return the links from a new task to what can be done with it (OpenAPI 3.1, link object)."""
+    operations = ("get_task", "get_steps", "cancel", "reply", "replay")
+    return {name: {"operationId": name, "parameters": {"task_id": "$response.body#/id"}} for name in operations}
+
+
+def _document(app: FastAPI, bodies: Sequence[type[BaseModel]], forms: dict[str, type[BaseModel]]) -> dict[str, Any]:
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            route.operation_id = route.name
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, summary=app.summary, routes=app.routes
     )
@@ -88,9 +99,10 @@ def _document(app: FastAPI, bodies: list[type[BaseModel]], forms: dict[str, type
     schemas.update(written.get("$defs", {}))
     for name, terms in forms.items():
         schemas[name] = _form(terms)
-    schemas["Problem"] = PROBLEM_SCHEMA
+    schemas["ProblemDetails"] = PROBLEM_SCHEMA
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    _drop_default_422(document)
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, ck_…"},
         "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -98,9 +110,17 @@ def _document(app: FastAPI, bodies: list[type[BaseModel]], forms: dict[str, type
     return document
 
 
+def _drop_default_422(document: dict[str, Any]) -> None:
+    """Remove FastAPI's own 422 from routes that take nothing that could be invalid."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422", "")):
+                del operation["responses"]["422"]
+
+
 def _form(terms: type[BaseModel]) -> dict[str, JSON]:
     schema = terms.model_json_schema(ref_template=_REF)
     schema.pop("$defs", None)
     schema["title"] = "AskForm"
-    schema["properties"]["files"] = {"type": "array", "items": {"type": "string", "contentMediaType": "*/*"}}
+    schema["properties"]["files"] = {"type": "array", "items": {"type": "string", "format": "binary"}}
     return schema

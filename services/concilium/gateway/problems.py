@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from concilium.contracts.base import JSON
 from concilium.contracts.errors import ConciliumError, Invalid, RateLimited, Unavailable
@@ -77,12 +78,19 @@ async def _on_refusal(_request: Request, error: Exception) -> Response:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for this class alone
-    detail = error.detail
+    detail, headers = error.detail, dict(error.headers or {})
     if error.status_code == 404:
         detail = f"no route {request.url.path}"
     elif error.status_code == 405:
         detail = f"{request.method} is not allowed on {request.url.path}"
-    return framework_problem(error.status_code, detail, dict(error.headers or {}))
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return framework_problem(error.status_code, detail, headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Return every method that some route takes on the request's path (RFC 9110, section 10.2.1)."""
+    fitting = (r for r in request.app.routes if isinstance(r, Route) and r.path_regex.match(request.url.path))
+    return {method for route in fitting for method in route.methods or ()}
 
 
 async def _on_validation(_request: Request, error: Exception) -> Response:

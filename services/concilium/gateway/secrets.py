@@ -40,8 +40,8 @@ def signing_secret() -> str:
     return "whsec_" + b64encode(secrets.token_bytes(RANDOM_BYTES)).decode("ascii")
 
 
-def mesh_key() -> str:
-    """Return a new key by which the agents of the mesh know each other."""
+def random_key() -> str:
+    """Return a new key: 256 random bits in base64url."""
     return secrets.token_urlsafe(RANDOM_BYTES)
 
 

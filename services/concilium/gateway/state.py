@@ -27,6 +27,9 @@ class Parts:
     auth: Authenticator
     sender: Sender
     mesh_key: str
+    """By it the agents of the mesh know each other."""
+    session_key: bytes
+    """Signs the cookies of browser sessions."""
 
 
 @dataclass

@@ -69,6 +69,8 @@ async def test_a_revoked_key_is_refused_at_once(admin: Client) -> None:
     reply = await user.call("GET", "/v1/tasks")
     assert (reply.problem, "revoked" in reply.json["detail"]) == ("unauthorized", True)
     assert (await admin.call("DELETE", "/v1/keys/nokey")).problem == "not-found"
+    assert (await admin.call("DELETE", f"/v1/keys/{keys[0]['id']}")).problem == "conflict"
+    assert (await admin.call("GET", "/v1/keys")).status == 200
 
 
 async def test_an_expired_key_is_refused(admin: Client) -> None:

@@ -160,6 +160,7 @@ async def test_unknown_routes_and_methods_are_problems_too(nobody: Client) -> No
     assert (refused.status, refused.problem) == (405, "method-not-allowed")
     assert refused.headers["Allow"] == "POST"
     assert (await nobody.call("GET", "/runner/v1/claim")).problem == "method-not-allowed"
+    assert (await nobody.call("PATCH", "/v1/keys")).headers["Allow"] == "GET, POST"
 
 
 async def test_the_runner_api_refuses_what_does_not_fit(runner: Client) -> None:
