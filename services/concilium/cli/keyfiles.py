@@ -12,10 +12,10 @@ def ensure_keys(home: Home) -> list[Path]:
     agents, ``webhook`` what callbacks are signed with. The control plane registers the first two at its start.
     """
     # The gateway's imports take a second that no other command should wait for.
-    from concilium.gateway.secrets import api_key, mesh_key, secret_file, signing_secret  # noqa: PLC0415
+    from concilium.gateway.secrets import api_key, random_key, secret_file, signing_secret  # noqa: PLC0415
 
     written = []
-    for name, make in {"admin": api_key, "runner": api_key, "mesh": mesh_key, "webhook": signing_secret}.items():
+    for name, make in {"admin": api_key, "runner": api_key, "mesh": random_key, "webhook": signing_secret}.items():
         path = home.keys / f"{name}.key"
         if not path.exists():
             secret_file(path, make)

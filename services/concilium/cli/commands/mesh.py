@@ -157,7 +157,8 @@ def _wait(home: Home) -> None:
         def report(found: list[lifecycle.ProcessStatus]) -> None:
             waiting = [entry.name for entry in found if entry.state != "running"]
             done = len(found) - len(waiting)
-            progress.update(row, description=f"{done} of {len(found)} ready, waiting for {', '.join(waiting)}")
+            awaited = f", waiting for {', '.join(waiting)}" if waiting else ""
+            progress.update(row, description=f"{done} of {len(found)} ready{awaited}")
 
         lifecycle.wait_ready(home, report)
 
