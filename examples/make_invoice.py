@@ -48,7 +48,7 @@ class Page:
 
 def head(page: Page) -> None:
     """Write who sells what to whom."""
-    page.write(MARGIN, 130, "Invoice", 52, BLUE)
+    page.write(MARGIN, 100, "Invoice", 48, BLUE)
     page.write(AMOUNT, 100, "Northgate Systems Ltd", 30, right=True)
     page.write(AMOUNT, 140, "18 Harbour Street, Bristol", 26, right=True)
     page.rule(180, BLUE, 4)
