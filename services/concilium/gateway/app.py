@@ -16,6 +16,7 @@ from concilium.gateway.background import reconcile, running
 from concilium.gateway.callbacks import Sender
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
+from concilium.gateway.pages.routes import routes as page_routes
 from concilium.gateway.secrets import ensure_api_keys, random_key, secret_file, signing_secret
 from concilium.gateway.ssrf import Guard
 from concilium.gateway.state import Gateway, Parts
@@ -58,6 +59,7 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
         # Side by side rather than nested, so that a refused method can name every method of its path.
         app.router.routes.extend(router.routes)
     app.router.routes.extend(runner_api.routes())
+    app.router.routes.extend(page_routes())
     mount_a2a(app, gateway)
     problems.install(app)
     install_openapi(app, _DOCUMENTED, {"AskForm": ask.AskTerms})
