@@ -1,0 +1,79 @@
+"""What goes wrong and when: a list of faults that follows from the seed alone."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What is done to a process."""
+
+    KILL = "kill"
+    """``kill -9``; started again after the pause."""
+    FREEZE = "freeze"
+    """SIGSTOP past the lease, then SIGCONT."""
+    LATE = "late"
+    """The runner's network and the agents stand still past the lease; then what was on its way arrives first."""
+    PAUSE = "pause"
+    """Redis answers nobody for a while (CLIENT PAUSE)."""
+    RESTART_WITH_DATA = "restart with data"
+    RESTART_WITHOUT_DATA = "restart without data"
+    DISK_FULL = "disk full"
+    """Not a byte is left on the ledger's disk for a while."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: when (seconds after the start), what, to whom, and for how long (seconds)."""
+
+    at_s: float
+    kind: Kind
+    target: str
+    for_s: float
+
+    def __str__(self) -> str:
+        return f"{self.at_s:5.1f} s  {self.kind} {self.target} for {self.for_s:.1f} s"
+
+
+CALM_S = 3.0
+"""Nothing goes wrong at the very start."""
+GAP_S = (0.8, 2.4)
+"""Between two faults; they may overlap on different targets."""
+
+
+def make_schedule(
+    seed: int,
+    length_s: float,
+    lease_ttl_s: float,
+    *,
+    controls: Sequence[str],
+    runners: Sequence[str],
+    agents: Sequence[str],
+    disk: bool,
+) -> tuple[Fault, ...]:
+    """Return the faults of a seed: every kind on every target once, in random order, then at random."""
+    rng = random.Random(seed)
+    wanted = [(Kind.KILL, name) for name in (*controls, *runners, *agents)]
+    wanted += [(Kind.FREEZE, name) for name in (*controls, *runners, *agents, "redis")]
+    wanted += [(Kind.LATE, name) for name in runners]
+    wanted += [(kind, "redis") for kind in (Kind.PAUSE, Kind.RESTART_WITH_DATA, Kind.RESTART_WITHOUT_DATA)]
+    wanted += [(Kind.DISK_FULL, "disk")] if disk else []
+    first = rng.sample(wanted, len(wanted))
+    # The proof without fences needs late completions: they come early, whatever else a short run leaves out.
+    first.sort(key=lambda choice: choice[0] is not Kind.LATE)
+    faults: list[Fault] = []
+    at_s = CALM_S
+    while at_s < length_s:
+        kind, target = first.pop(0) if first else rng.choice(wanted)
+        faults.append(Fault(round(at_s, 2), kind, target, round(_duration(rng, kind, lease_ttl_s), 2)))
+        at_s += rng.uniform(*GAP_S)
+    return tuple(faults)
+
+
+def _duration(rng: random.Random, kind: Kind, ttl_s: float) -> float:
+    if kind in {Kind.FREEZE, Kind.LATE}:
+        return ttl_s + rng.uniform(0.5, 2.0)
+    if kind in {Kind.PAUSE, Kind.DISK_FULL}:
+        return rng.uniform(1.0, 3.0)
+    return rng.uniform(0.1, 1.5)
