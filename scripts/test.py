@@ -84,7 +84,7 @@ SANDBOX = ("tests/integration/code",)
 OCR = ("tests/integration/vision",)
 BROWSER = ("tests/integration/gateway_pages", "tests/integration/pages")
 DEMO = ("tests/e2e",)
-SCHEMA = ("tests/integration/schemathesis",)
+CHAOS = ("tests/chaos",)
 
 GROUPS = (
     Group("unit", "rooms by themselves", ("tests/unit",)),
@@ -98,9 +98,10 @@ GROUPS = (
     Group("sandbox", "scripts in every sandbox rung", SANDBOX, (BUBBLEWRAP,)),
     Group("ocr", "images with both OCR engines", OCR, (TESSERACT,)),
     Group("browser", "the task pages in Chromium", BROWSER, (CHROMIUM,)),
+    Group("chaos", "a short run of kills, freezes and outages", CHAOS),
     Group("e2e", "the whole road as a newcomer walks it", DEMO),
 )
-OWN = (*SANDBOX, *OCR, *BROWSER, *SCHEMA)
+OWN = (*SANDBOX, *OCR, *BROWSER)
 """Folders that the wide groups leave to the group they belong to."""
 
 
@@ -177,8 +178,10 @@ def install(parts: Sequence[Part]) -> None:
     packages = [package for part in parts for package in part.packages]
     print(f"\n=== installing {' '.join(packages)} ===", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Another installation may run: wait for its lock.
+    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300"]
     for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
-        subprocess.run(["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments], env=environment, stdin=subprocess.DEVNULL, check=False)
+        subprocess.run([*apt, *arguments], env=environment, stdin=subprocess.DEVNULL, check=False)
 
 
 def report(outcomes: Sequence[Outcome]) -> None:
