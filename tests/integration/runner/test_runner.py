@@ -59,7 +59,7 @@ async def test_a_failed_step_is_retried_and_a_refused_one_is_not(caller: Caller)
     assert (await caller.ended(refused))["state"] == "failed"
     runs = await caller.call("GET", f"/v1/tasks/{refused}/steps")
     assert [run["attempt"] for run in _runs(runs)] == [1]
-    assert "nonsense" in _runs(runs)[0]["problem"]["detail"]
+    assert "required property" in _runs(runs)[0]["problem"]["detail"]
 
 
 async def test_no_more_steps_run_at_once_than_the_agent_has_slots(mesh: Mesh, caller: Caller) -> None:
