@@ -1,5 +1,7 @@
 """Server-sent events from bytes cut anywhere."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ WIRE = b': ping\r\n\r\nevent: x\r\ndata: {"a":\r\ndata: 1}\r\n\r\ndata:two\n\n'
 def test_events_are_the_same_wherever_the_bytes_are_cut(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(WIRE)]
     splitter = EventSplitter(1000)
-    found = [data for a, b in zip(edges, edges[1:], strict=False) for data in splitter.feed(WIRE[a:b])]
+    found = [data for a, b in itertools.pairwise(edges) for data in splitter.feed(WIRE[a:b])]
     assert found == [b'{"a":\n1}', b"two"]
 
 
