@@ -45,9 +45,8 @@ async def test_a_hint_that_finds_nothing_is_dropped(mesh: Mesh, caller: Caller) 
 
 async def test_a_malformed_message_does_no_harm(mesh: Mesh, caller: Caller) -> None:
     app: Celery = make_app(mesh.redis_url)
-    with app.connection_for_write() as connection:
-        with connection.SimpleQueue("agent.noop", serializer="json") as queue:
-            queue.put({"not": "a task"})
+    with app.connection_for_write() as connection, connection.SimpleQueue("agent.noop", serializer="json") as queue:
+        queue.put({"not": "a task"})
     assert (await caller.ended(await caller.ask(echo())))["state"] == "completed"
     assert mesh.processes["runner"].poll() is None
 
