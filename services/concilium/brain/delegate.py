@@ -1,0 +1,157 @@
+"""Stage delegate: which attempts a turn with a plan needs now."""
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import Enum
+
+from concilium.brain.references import dependencies
+from concilium.brain.resolve import resolve_input
+from concilium.brain.schemas import SkillIndex
+from concilium.brain.thoughts import REFORMULATE, NewInput, step_thought
+from concilium.contracts import limits
+from concilium.contracts.errors import Invalid
+from concilium.contracts.plan import Plan, PlanStep
+from concilium.contracts.states import StepState
+from concilium.contracts.task import Problem
+from concilium.contracts.turn import Advance, Dispatch, Refuse, StepRun, Turn
+
+
+class Fate(Enum):
+    """Where a step of a plan stands."""
+
+    WAITING = "waiting"
+    OPEN = "open"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass
+class Delegation:
+    """What the stage found: effects to apply, and every step's fate."""
+
+    dispatch: list[Dispatch] = field(default_factory=list)
+    refuse: list[Refuse] = field(default_factory=list)
+    think: str | None = None
+    fates: dict[str, Fate] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing runs and nothing is to be made."""
+        return all(fate in {Fate.DONE, Fate.FAILED, Fate.SKIPPED} for fate in self.fates.values())
+
+    @property
+    def advance(self) -> Advance:
+        """The effects as the brain's decision."""
+        return Advance(dispatch=tuple(self.dispatch), refuse=tuple(self.refuse), think=self.think)
+
+
+def delegate(turn: Turn, plan: Plan, index: SkillIndex, *, engine: bool) -> Delegation:
+    """Return the attempts to make now, at most one thought to think, and every step's fate."""
+    found = Delegation()
+    attempts: dict[str, list[StepRun]] = {step.name: [] for step in plan.steps}
+    for run in turn.runs:
+        attempts.setdefault(run.step, []).append(run)
+    completed = {r.step: r for r in turn.runs if r.state is StepState.COMPLETED}
+    for step in _in_order(plan):
+        runs = attempts[step.name]
+        if step.name in completed:
+            found.fates[step.name] = Fate.DONE
+        elif runs and not runs[-1].state.terminal:
+            found.fates[step.name] = Fate.OPEN
+        elif runs:
+            found.fates[step.name] = _after_failure(found, turn, step, runs[-1], completed, index, engine=engine)
+        else:
+            found.fates[step.name] = _first(found, turn, step, completed, index)
+    return found
+
+
+def retry_delay(task_id: str, step: str, attempt: int) -> float:
+    """Return the seconds to wait before an attempt (2 and higher).
+
+    Exponential from `limits.RETRY_BASE_S` to `limits.RETRY_MAX_S`, times a jitter in [0.5, 1) from a hash, so that a
+    replay decides the same.
+    """
+    ceiling = min(limits.RETRY_MAX_S, limits.RETRY_BASE_S * 2.0 ** (attempt - 2))
+    digest = hashlib.sha256(f"{task_id}.{step}.{attempt}".encode()).digest()
+    return ceiling * (0.5 + int.from_bytes(digest[:4]) / 2**33)
+
+
+def _in_order(plan: Plan) -> list[PlanStep]:
+    """Return the steps so that each comes after those it depends on; the plan has no cycle."""
+    left = list(plan.steps)
+    placed: dict[str, PlanStep] = {}
+    while left:
+        ready = [step for step in left if dependencies(step) <= placed.keys()]
+        if not ready:
+            raise ValueError("the plan has a cycle or an unknown dependency")
+        placed.update({step.name: step for step in ready})
+        left = [step for step in left if step.name not in placed]
+    return list(placed.values())
+
+
+def _first(found: Delegation, turn: Turn, step: PlanStep, completed: dict[str, StepRun], index: SkillIndex) -> Fate:
+    needs = {found.fates[name] for name in dependencies(step)}
+    if needs & {Fate.FAILED, Fate.SKIPPED}:
+        return Fate.SKIPPED
+    if needs - {Fate.DONE}:
+        return Fate.WAITING
+    return _make(found, turn, step, 1, completed, index)
+
+
+def _after_failure(
+    found: Delegation,
+    turn: Turn,
+    step: PlanStep,
+    last: StepRun,
+    completed: dict[str, StepRun],
+    index: SkillIndex,
+    *,
+    engine: bool,
+) -> Fate:
+    schemas = index.skills.get(step.skill)
+    if schemas is None or last.state is StepState.CANCELED:
+        return Fate.FAILED
+    name = REFORMULATE + step.name
+    if name in turn.thoughts:
+        thought = step_thought.validate_python(turn.thoughts[name])
+        if isinstance(thought, NewInput) and last.attempt <= thought.after_attempt:
+            return _make(
+                found, turn, step.model_copy(update={"input": thought.input}), last.attempt + 1, completed, index
+            )
+        return Fate.FAILED
+    if last.problem is not None and last.problem.retryable and last.attempt < schemas.skill.attempts:
+        return _make(found, turn, step, last.attempt + 1, completed, index)
+    if engine:
+        found.think = found.think or name
+        return Fate.OPEN
+    return Fate.FAILED
+
+
+def _make(
+    found: Delegation, turn: Turn, step: PlanStep, attempt: int, completed: dict[str, StepRun], index: SkillIndex
+) -> Fate:
+    try:
+        if step.skill not in index.skills:
+            raise Invalid(f"no agent has the skill '{step.skill}' any more")
+        schemas = index.skills[step.skill]
+        data = resolve_input(step.input, turn.request, completed, schemas)
+    except Invalid as error:
+        problem = Problem(type=error.type, detail=error.detail)
+        found.refuse.append(
+            Refuse(step=step.name, attempt=attempt, agent=step.agent, skill=step.skill, problem=problem)
+        )
+        return Fate.OPEN
+    found.dispatch.append(
+        Dispatch(
+            step=step.name,
+            attempt=attempt,
+            agent=step.agent,
+            skill=step.skill,
+            input=data,
+            delay_s=retry_delay(turn.task_id, step.name, attempt) if attempt > 1 else 0.0,
+            deadline_s=step.deadline_s or schemas.skill.deadline_s,
+            effects=schemas.skill.effects,
+        )
+    )
+    return Fate.OPEN

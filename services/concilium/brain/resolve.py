@@ -1,0 +1,81 @@
+"""Reference resolution when a step becomes ready, and validation of the real input."""
+
+from collections.abc import Mapping
+
+from concilium.brain.references import BadReference, Reference, is_reference, parse, position
+from concilium.brain.schemas import SkillSchemas
+from concilium.contracts.base import JSON
+from concilium.contracts.errors import Invalid
+from concilium.contracts.parts import Artifact, FilePart, FileRef
+from concilium.contracts.task import Request
+from concilium.contracts.turn import StepRun
+
+
+def resolve_input(
+    value: Mapping[str, JSON], request: Request, completed: Mapping[str, StepRun], schemas: SkillSchemas
+) -> dict[str, JSON]:
+    """Return a step's input with every reference replaced by its value.
+
+    Args:
+        value: the step's input as planned.
+        request: what ``#/request/…`` refers to.
+        completed: step name to its completed attempt.
+        schemas: the skill's schemas, which the result must fit.
+
+    Raises:
+        Invalid: a reference leads nowhere, or the resolved input does not fit the skill's schema.
+    """
+    try:
+        found = {key: _resolved(item, request, completed) for key, item in value.items()}
+    except BadReference as error:
+        raise Invalid(str(error)) from error
+    problems = schemas.input_problems(found)
+    if problems:
+        raise Invalid("; ".join(problems))
+    return found
+
+
+def files_of(artifacts: tuple[Artifact, ...]) -> list[FileRef]:
+    """Return the files of artifacts, in order."""
+    return [part.file for artifact in artifacts for part in artifact.parts if isinstance(part, FilePart)]
+
+
+def _resolved(value: JSON, request: Request, completed: Mapping[str, StepRun]) -> JSON:
+    if is_reference(value):
+        return _lookup(parse(value), request, completed)
+    if isinstance(value, dict):
+        return {key: _resolved(item, request, completed) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_resolved(item, request, completed) for item in value]
+    return value
+
+
+def _lookup(reference: Reference, request: Request, completed: Mapping[str, StepRun]) -> JSON:
+    if reference.kind == "text":
+        return request.text
+    if reference.kind == "file":
+        return _file(list(request.files), reference.index, "the request")
+    run = completed.get(reference.step)
+    if run is None:
+        raise BadReference(f"step '{reference.step}' has no result")
+    if reference.kind == "artifact":
+        return _file(files_of(run.artifacts), reference.index, f"step '{reference.step}'")
+    return _at(run.output, reference.path, reference.step)
+
+
+def _file(files: list[FileRef], position: int, owner: str) -> JSON:
+    if position >= len(files):
+        raise BadReference(f"{owner} has {len(files)} files, none at {position}")
+    return files[position].model_dump(mode="json")
+
+
+def _at(value: JSON, path: tuple[str, ...], step: str) -> JSON:
+    for token in path:
+        index = position(token)
+        if isinstance(value, dict) and token in value:
+            value = value[token]
+        elif isinstance(value, list) and index is not None and index < len(value):
+            value = value[index]
+        else:
+            raise BadReference(f"the output of step '{step}' has no '{token}'")
+    return value

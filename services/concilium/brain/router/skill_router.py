@@ -1,0 +1,161 @@
+"""The skill router: clause by clause to a plan, or a question when any clause stays unclear."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from concilium.brain.admit import Admitted
+from concilium.brain.router import lexicon as words
+from concilium.brain.router.clauses import Clause, cut
+from concilium.brain.router.generic import fill, fits
+from concilium.brain.router.intents import OCR, RULED, Order, Unsure, carry_out, skill_of
+from concilium.brain.router.material import Material
+from concilium.brain.router.questions import question
+from concilium.brain.router.surface import TEXT_MAX, Surface, read_surface
+from concilium.brain.router.tfidf import Examples
+from concilium.brain.schemas import SkillIndex
+from concilium.contracts.parts import FileRef
+from concilium.contracts.plan import Plan
+
+WHOLE_MIN = 0.55
+"""Cosine above which a whole request is one step of a skill without rules. Chosen on the dev split."""
+CLAUSE_MIN = 0.62
+"""Cosine above which a clause without a rule is a skill with rules. Chosen on the dev split."""
+
+
+@dataclass(frozen=True)
+class Routed:
+    """The router is sure."""
+
+    plan: Plan
+    clauses: tuple[str, ...]
+    """Which clause ordered which skill, for the turn's record."""
+    question: str
+    """What to ask should the plan not pass validation."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The router is not sure."""
+
+    reason: str
+    question: str
+
+
+class _Stuck(Exception):
+    def __init__(self, reason: str, clause: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.clause = reason, clause
+
+
+class SkillRouter:
+    """Routes requests over one catalog; pure and shareable between threads."""
+
+    def __init__(self, index: SkillIndex) -> None:
+        self._index = index
+        self._examples = Examples((name, e) for name, s in index.skills.items() for e in s.skill.examples)
+
+    def route(self, admitted: Admitted) -> Routed | Asked:
+        """Return a plan or a question.
+
+        Once the caller answered a question, the answer is read alone, then behind the request.
+        """
+        stuck = _Stuck("empty")
+        for text in _readings(admitted):
+            try:
+                return self._route(text, admitted)
+            except _Stuck as error:
+                stuck = error
+        return Asked(stuck.reason, question(stuck.reason, admitted.language, self._index, stuck.clause))
+
+    def _route(self, text: str, admitted: Admitted) -> Routed:
+        surface = read_surface(text)
+        if len(surface.masked) > TEXT_MAX:
+            raise _Stuck("too-long")
+        material = Material(surface, admitted.files, self._index)
+        record = self._whole(text, material) or self._by_clauses(surface, material)
+        if not material.steps:
+            raise _Stuck("unclear")
+        return Routed(
+            plan=Plan(steps=tuple(material.steps)),
+            clauses=tuple(record),
+            question=question("unclear", admitted.language, self._index),
+        )
+
+    def _whole(self, text: str, material: Material) -> list[str]:
+        """Route a request that is one step of a skill the rules do not know."""
+        scores = self._examples.scores(material.surface.masked)
+        name = max(scores, key=lambda label: scores[label], default="")
+        if name in RULED or scores.get(name, 0.0) < WHOLE_MIN:
+            return []
+        quoted = material.surface.quotes[0] if material.surface.quotes else _after_colon(text)
+        data = fill(name, material, quoted)
+        if data is None or not fits(name, material, data, self._index):
+            return []
+        material.add(name.split(".", 1)[1], name, data)
+        return [f"{material.surface.unmask(material.surface.masked)[:200]} → {name}"]
+
+    def _by_clauses(self, surface: Surface, material: Material) -> list[str]:
+        clauses = [c for c in cut(surface.masked) if not words.NEGATED.search(c.key) and not _only_marks(c)]
+        if not clauses:
+            raise _Stuck("empty")
+        record: list[str] = []
+        previous: str | None = None
+        for clause in clauses:
+            skill = self._skill(clause, previous, material.files)
+            if skill is None:
+                if self._ignorable(clause, record, clauses):
+                    continue
+                raise _Stuck("clause", surface.unmask(clause.raw))
+            try:
+                carry_out(Order(clause, skill), material)
+            except Unsure as error:
+                raise _Stuck(error.reason) from error
+            record.append(f"{surface.unmask(clause.raw)[:200]} → {skill}")
+            previous = skill
+        return record
+
+    def _skill(self, clause: Clause, previous: str | None, files: Sequence[FileRef]) -> str | None:
+        found = skill_of(clause)
+        if found is None and previous and _elliptical(clause):
+            found = previous
+        if found is None:
+            scores = {k: v for k, v in self._examples.scores(clause.raw).items() if k in RULED}
+            best = max(scores, key=lambda label: scores[label], default="")
+            found = best if scores.get(best, 0.0) >= CLAUSE_MIN else None
+        if found == OCR and not files and words.SPEAK.search(clause.key):
+            return None
+        return found if found in self._index.skills else None
+
+    def _ignorable(self, clause: Clause, record: list[str], clauses: list[Clause]) -> bool:
+        """Whether a clause without an order may be passed over: it tells, or asks to see what a step shows anyway."""
+        shows = words.SHOW.search(clause.key) and words.PRINTED.search(clause.key)
+        if shows and record:
+            return True
+        return bool(words.CONTEXT.search(clause.key)) and len(clauses) > 1
+
+
+def _readings(admitted: Admitted) -> list[str]:
+    if not admitted.replies:
+        return [admitted.text] if admitted.text.strip() else []
+    reply, before = admitted.replies[-1], admitted.text
+    fences = "".join(f"\n```{code.label}\n{code.source}\n```\n" for code in read_surface(before).codes)
+    return [reply + fences, f"{before}\n{reply}", f"{before}: {reply}"]
+
+
+def _elliptical(clause: Clause) -> bool:
+    return any(p.search(clause.key) for p in (*words.ORDINALS, words.LAST)) and len(clause.key.split()) <= 4
+
+
+def _only_marks(clause: Clause) -> bool:
+    """Whether a clause is nothing but a lifted literal."""
+    return (
+        clause.payload is None
+        and clause.raw.startswith("\x02")
+        and clause.raw.endswith("\x03")
+        and " " not in clause.raw
+    )
+
+
+def _after_colon(text: str) -> str:
+    head, _, tail = text.partition(":")
+    return tail.strip() if tail.strip() else head.strip()

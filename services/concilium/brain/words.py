@@ -1,0 +1,56 @@
+"""The fixed phrases of the brain in the caller's language."""
+
+import re
+from typing import Literal
+
+Language = Literal["en", "ru"]
+
+_CYRILLIC = re.compile(r"[а-яё]", re.IGNORECASE)
+_LATIN = re.compile(r"[a-z]", re.IGNORECASE)
+_FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+
+PHRASES: dict[str, dict[Language, str]] = {
+    "no_engine": {
+        "en": "no language model is configured: planned by the skill router",
+        "ru": "языковая модель не настроена: план составил маршрутизатор навыков",
+    },
+    "engine_down": {
+        "en": "engine unavailable: planned by the skill router ({reason})",
+        "ru": "языковая модель недоступна: план составил маршрутизатор навыков ({reason})",
+    },
+    "failed": {
+        "en": "Step '{step}' ({skill}) failed after {attempts} attempt(s): {reason}",
+        "ru": "Шаг «{step}» ({skill}) не удался, попыток: {attempts}. Причина: {reason}",
+    },
+    "skipped": {
+        "en": "Step '{step}' ({skill}) was not run because '{cause}' failed.",
+        "ru": "Шаг «{step}» ({skill}) не выполнялся, потому что не удался шаг «{cause}».",
+    },
+    "nothing_done": {"en": "No step succeeded.", "ru": "Ни один шаг не удался."},
+    "audio": {"en": "audio: {name} ({seconds:.1f} s)", "ru": "аудио: {name} ({seconds:.1f} с)"},
+    "file": {"en": "file: {name}", "ru": "файл: {name}"},
+    "empty": {"en": "(no output)", "ru": "(пустой вывод)"},
+    "exit": {"en": "(exit code {code})", "ru": "(код завершения {code})"},
+    "limit": {"en": "(stopped at the limit: {limit})", "ru": "(остановлено по ограничению: {limit})"},
+    "image": {
+        "en": "{format}, {width} × {height} pixels, {mode}, {bytes} bytes",
+        "ru": "{format}, {width} × {height} пикселей, {mode}, {bytes} байт",
+    },
+    "rejected": {"en": "The planner declined: {reason}", "ru": "Планировщик отказал: {reason}"},
+    "bad_plan": {
+        "en": "The language planner gave no plan that can be carried out: {reason}",
+        "ru": "Языковой планировщик не дал выполнимого плана: {reason}",
+    },
+}
+
+
+def say(phrase: str, language: Language, **values: object) -> str:
+    """Return a fixed phrase in a language with its values filled in."""
+    return PHRASES[phrase][language].format(**values)
+
+
+def language_of(text: str) -> Language:
+    """Return the language to answer in: Russian when the text outside code holds at least a third Cyrillic letters."""
+    prose = _FENCE.sub(" ", text[:20_000])
+    cyrillic, latin = len(_CYRILLIC.findall(prose)), len(_LATIN.findall(prose))
+    return "ru" if cyrillic and cyrillic * 2 >= latin else "en"
