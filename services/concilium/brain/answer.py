@@ -128,6 +128,6 @@ def _files(run: StepRun, language: Language) -> list[str]:
     return [say("file", language, name=file.name) for file in files_of(run.artifacts)]
 
 
-def _cut(text: JSON) -> str:
-    text = str(text).rstrip()
+def _cut(value: JSON) -> str:
+    text = str(value).rstrip()
     return text if len(text) <= _TEXT_CHARS else text[:_TEXT_CHARS] + " …"

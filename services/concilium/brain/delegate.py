@@ -48,22 +48,10 @@ class Delegation:
 
 def delegate(turn: Turn, plan: Plan, index: SkillIndex, *, engine: bool) -> Delegation:
     """Return the attempts to make now, at most one thought to think, and every step's fate."""
-    found = Delegation()
-    attempts: dict[str, list[StepRun]] = {step.name: [] for step in plan.steps}
-    for run in turn.runs:
-        attempts.setdefault(run.step, []).append(run)
-    completed = {r.step: r for r in turn.runs if r.state is StepState.COMPLETED}
+    stage = _Stage(turn, index, engine)
     for step in _in_order(plan):
-        runs = attempts[step.name]
-        if step.name in completed:
-            found.fates[step.name] = Fate.DONE
-        elif runs and not runs[-1].state.terminal:
-            found.fates[step.name] = Fate.OPEN
-        elif runs:
-            found.fates[step.name] = _after_failure(found, turn, step, runs[-1], completed, index, engine=engine)
-        else:
-            found.fates[step.name] = _first(found, turn, step, completed, index)
-    return found
+        stage.found.fates[step.name] = stage.fate(step)
+    return stage.found
 
 
 def retry_delay(task_id: str, step: str, attempt: int) -> float:
@@ -78,7 +66,7 @@ def retry_delay(task_id: str, step: str, attempt: int) -> float:
 
 
 def _in_order(plan: Plan) -> list[PlanStep]:
-    """Return the steps so that each comes after those it depends on; the plan has no cycle."""
+    """Return the steps so that each comes after those it depends on; a validated plan has no cycle."""
     left = list(plan.steps)
     placed: dict[str, PlanStep] = {}
     while left:
@@ -90,68 +78,70 @@ def _in_order(plan: Plan) -> list[PlanStep]:
     return list(placed.values())
 
 
-def _first(found: Delegation, turn: Turn, step: PlanStep, completed: dict[str, StepRun], index: SkillIndex) -> Fate:
-    needs = {found.fates[name] for name in dependencies(step)}
-    if needs & {Fate.FAILED, Fate.SKIPPED}:
-        return Fate.SKIPPED
-    if needs - {Fate.DONE}:
-        return Fate.WAITING
-    return _make(found, turn, step, 1, completed, index)
+class _Stage:
+    """One pass over the plan's steps."""
 
+    def __init__(self, turn: Turn, index: SkillIndex, engine: bool) -> None:
+        self.found = Delegation()
+        self._turn, self._index, self._engine = turn, index, engine
+        self._last = {run.step: run for run in turn.runs}
+        self._completed = {run.step: run for run in turn.runs if run.state is StepState.COMPLETED}
 
-def _after_failure(
-    found: Delegation,
-    turn: Turn,
-    step: PlanStep,
-    last: StepRun,
-    completed: dict[str, StepRun],
-    index: SkillIndex,
-    *,
-    engine: bool,
-) -> Fate:
-    schemas = index.skills.get(step.skill)
-    if schemas is None or last.state is StepState.CANCELED:
-        return Fate.FAILED
-    name = REFORMULATE + step.name
-    if name in turn.thoughts:
-        thought = step_thought.validate_python(turn.thoughts[name])
-        if isinstance(thought, NewInput) and last.attempt <= thought.after_attempt:
-            return _make(
-                found, turn, step.model_copy(update={"input": thought.input}), last.attempt + 1, completed, index
+    def fate(self, step: PlanStep) -> Fate:
+        """Return a step's fate, noting the effects it needs; the steps it depends on have theirs already."""
+        last = self._last.get(step.name)
+        if step.name in self._completed:
+            return Fate.DONE
+        if last is None:
+            return self._first(step)
+        return self._after_failure(step, last) if last.state.terminal else Fate.OPEN
+
+    def _first(self, step: PlanStep) -> Fate:
+        needs = {self.found.fates[name] for name in dependencies(step)}
+        if needs & {Fate.FAILED, Fate.SKIPPED}:
+            return Fate.SKIPPED
+        return Fate.WAITING if needs - {Fate.DONE} else self._make(step, 1)
+
+    def _after_failure(self, step: PlanStep, last: StepRun) -> Fate:
+        schemas = self._index.skills.get(step.skill)
+        if schemas is None or last.state is StepState.CANCELED:
+            return Fate.FAILED
+        name = REFORMULATE + step.name
+        if name in self._turn.thoughts:
+            thought = step_thought.validate_python(self._turn.thoughts[name])
+            if isinstance(thought, NewInput) and last.attempt <= thought.after_attempt:
+                return self._make(step.model_copy(update={"input": thought.input}), last.attempt + 1)
+            return Fate.FAILED
+        if last.problem is not None and last.problem.retryable and last.attempt < schemas.skill.attempts:
+            return self._make(step, last.attempt + 1)
+        if not self._engine:
+            return Fate.FAILED
+        self.found.think = self.found.think or name
+        return Fate.OPEN
+
+    def _make(self, step: PlanStep, attempt: int) -> Fate:
+        """Add the attempt to dispatch, or the refusal when its input does not fit. Its fate is open either way."""
+        try:
+            if step.skill not in self._index.skills:
+                raise Invalid(f"no agent has the skill '{step.skill}' any more")
+            schemas = self._index.skills[step.skill]
+            data = resolve_input(step.input, self._turn.request, self._completed, schemas)
+        except Invalid as error:
+            problem = Problem(type=error.type, detail=error.detail)
+            self.found.refuse.append(
+                Refuse(step=step.name, attempt=attempt, agent=step.agent, skill=step.skill, problem=problem)
             )
-        return Fate.FAILED
-    if last.problem is not None and last.problem.retryable and last.attempt < schemas.skill.attempts:
-        return _make(found, turn, step, last.attempt + 1, completed, index)
-    if engine:
-        found.think = found.think or name
-        return Fate.OPEN
-    return Fate.FAILED
-
-
-def _make(
-    found: Delegation, turn: Turn, step: PlanStep, attempt: int, completed: dict[str, StepRun], index: SkillIndex
-) -> Fate:
-    try:
-        if step.skill not in index.skills:
-            raise Invalid(f"no agent has the skill '{step.skill}' any more")
-        schemas = index.skills[step.skill]
-        data = resolve_input(step.input, turn.request, completed, schemas)
-    except Invalid as error:
-        problem = Problem(type=error.type, detail=error.detail)
-        found.refuse.append(
-            Refuse(step=step.name, attempt=attempt, agent=step.agent, skill=step.skill, problem=problem)
+            return Fate.OPEN
+        self.found.dispatch.append(
+            Dispatch(
+                step=step.name,
+                attempt=attempt,
+                agent=step.agent,
+                skill=step.skill,
+                input=data,
+                delay_s=retry_delay(self._turn.task_id, step.name, attempt) if attempt > 1 else 0.0,
+                deadline_s=step.deadline_s or schemas.skill.deadline_s,
+                effects=schemas.skill.effects,
+            )
         )
         return Fate.OPEN
-    found.dispatch.append(
-        Dispatch(
-            step=step.name,
-            attempt=attempt,
-            agent=step.agent,
-            skill=step.skill,
-            input=data,
-            delay_s=retry_delay(turn.task_id, step.name, attempt) if attempt > 1 else 0.0,
-            deadline_s=step.deadline_s or schemas.skill.deadline_s,
-            effects=schemas.skill.effects,
-        )
-    )
-    return Fate.OPEN

@@ -141,7 +141,7 @@ def _skip_holes(original: _Keyword) -> _Keyword:
 
 _DESCEND = {"$ref", "$dynamicRef", "allOf", "anyOf"}
 _SPECIAL = {"type": _type, "required": _required, "oneOf": _one_of}
-_HoleValidator = extend(
+_HoleValidator = extend(  # type: ignore[no-untyped-call]  # jsonschema types it not at all
     Draft202012Validator,
     {
         word: _SPECIAL.get(word, _skip_holes)(keyword)
@@ -168,7 +168,7 @@ class SkillSchemas:
         self._holes: Validator = _HoleValidator(self.input)
 
     def input_problems(self, value: JSON, *, holes: bool = False) -> list[str]:
-        """Return what does not fit the input schema, each with its place; with ``holes``, `Hole`s are typed unknowns."""
+        """Return what does not fit the input schema, with its place; ``holes``: `Hole`s are typed unknowns."""
         errors = (self._holes if holes else self._exact).iter_errors(value)
         return [f"{error.json_path}: {error.message[:300]}" for error in errors]
 

@@ -34,7 +34,7 @@ def fill(skill: str, material: Material, text: str) -> dict[str, JSON] | None:
     return None if material.files and not _uses_file(data) else data
 
 
-def fits(skill: str, material: Material, data: dict[str, JSON], index: SkillIndex) -> bool:
+def fits(skill: str, data: dict[str, JSON], index: SkillIndex) -> bool:
     """Whether literals of an input fit the skill; references are judged with the plan."""
     literal = {key: value for key, value in data.items() if isinstance(value, str)}
     properties = index.skills[skill].input.get("properties", {})

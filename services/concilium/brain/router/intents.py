@@ -52,11 +52,15 @@ def carry_out(order: Order, material: Material) -> None:
 
 def _read(clause: Clause, material: Material) -> None:
     for image in _images(clause, material):
-        _ocr(image, material)
+        _ocr(image, clause, material)
 
 
-def _ocr(image: int, material: Material) -> PlanStep:
-    return material.add("read", OCR, {"image": material.file(image)})
+def _ocr(image: int, clause: Clause, material: Material) -> PlanStep:
+    data: dict[str, JSON] = {"image": material.file(image)}
+    languages = [code for code, pattern in words.LANGUAGES.items() if pattern.search(clause.key)]
+    if languages:
+        data["languages"] = languages
+    return material.add("read", OCR, data)
 
 
 def _inspect(clause: Clause, material: Material) -> None:
@@ -122,7 +126,7 @@ def _stdin(clause: Clause, material: Material) -> JSON:
     if words.SEPARATELY.search(clause.key) or words.ITSELF.search(clause.key):
         return None
     if not _has(material, OCR) and material.images and _mentions_image_text(clause):
-        steps = [_ocr(image, material) for image in _images(clause, material)]
+        steps = [_ocr(image, clause, material) for image in _images(clause, material)]
         return material.text_of(steps[-1])
     if words.RESULT.search(clause.key) and words.PRINTED.search(clause.key):
         return material.last_text()
@@ -169,7 +173,7 @@ def _spoken_sources(clause: Clause, material: Material) -> list[JSON]:
     """Return the texts to speak: an image the clause names, the newest text, or every image's text."""
     fresh = [i for i in material.images if not _read_already(i, material)]
     if words.IMAGE.search(clause.key) and fresh:
-        return [material.text_of(_ocr(image, material)) for image in _images(clause, material)]
+        return [material.text_of(_ocr(image, clause, material)) for image in _images(clause, material)]
     if words.PRINTED.search(clause.key) and not material.steps:
         raise Unsure("nothing-to-speak")
     if words.TEXT.search(clause.key) and not words.PRINTED.search(clause.key) and _has(material, OCR):
@@ -181,7 +185,7 @@ def _spoken_sources(clause: Clause, material: Material) -> list[JSON]:
             return [material.text_of(step) for step in several]
         return [newest]
     if fresh and not material.steps and (words.OCR.search(clause.key) or words.TEXT.search(clause.key)):
-        return [material.text_of(_ocr(image, material)) for image in _images(clause, material)]
+        return [material.text_of(_ocr(image, clause, material)) for image in _images(clause, material)]
     raise Unsure("nothing-to-speak")
 
 

@@ -109,6 +109,9 @@ ORDINALS = (
 )
 LAST = _any(r"\blast (?:one|image|picture|photo|file)\b", r"\bпоследн")
 
+LANGUAGES = {"en": _any(r"\benglish\b", r"английск"), "ru": _any(r"\brussian\b", r"русск")}
+"""A language the clause names; the reader is told."""
+
 ITSELF = _any(r"\b(?:file|image|picture) itself\b|\bimage file\b", r"\bсам(?:ом|о|у)? (?:файл|изображени|картин)")
 """The script wants the image's bytes, not its text."""
 

@@ -89,7 +89,7 @@ class SkillRouter:
             return []
         quoted = material.surface.quotes[0] if material.surface.quotes else _after_colon(text)
         data = fill(name, material, quoted)
-        if data is None or not fits(name, material, data, self._index):
+        if data is None or not fits(name, data, self._index):
             return []
         material.add(name.split(".", 1)[1], name, data)
         return [f"{material.surface.unmask(material.surface.masked)[:200]} → {name}"]

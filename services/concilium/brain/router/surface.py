@@ -1,4 +1,4 @@
-"""What a request says and what it only carries: code, quotes and spoken text are lifted out before any rule reads it."""
+"""What a request says and what it only carries: code and quotes are lifted out before any rule reads it."""
 
 import ast
 import re
