@@ -225,6 +225,16 @@ def test_a_process_that_is_killed_comes_back_and_its_log_stays(mesh: Mesh) -> No
     assert "code ended" in mesh.run("logs", "supervisor").stdout
 
 
+def test_a_killed_supervisor_is_replaced_together_with_what_it_left(mesh: Mesh) -> None:
+    before = {name: entry["pid"] for name, entry in mesh.status().items()}
+    mesh.kill("supervisor")
+    started = mesh.run("up")
+    assert started.returncode == 0, started.stderr
+    after = mesh.status()
+    assert not set(before.values()) & {entry["pid"] for entry in after.values()}
+    assert {entry["state"] for entry in after.values()} == {"running"}
+
+
 def test_a_taken_port_is_named_with_its_owner_and_the_setting(mesh: Mesh, tmp_path: Path) -> None:
     other = Mesh(tmp_path, mesh.environ | {"CONCILIUM_HOME": str(tmp_path)})
     refused = other.run("up")

@@ -16,7 +16,7 @@ from concilium.cli import logfile, pidfile
 from concilium.cli.errors import CliError
 from concilium.cli.keyfiles import ensure_keys
 from concilium.cli.processes import Process, log_file, mesh_processes, pid_file
-from concilium.cli.supervisor import GRACE_S, NAME
+from concilium.cli.supervisor import GRACE_S, NAME, stop_leftovers
 from concilium.contracts.base import JSON
 from concilium.home import Home
 
@@ -55,6 +55,8 @@ def running(home: Home) -> int | None:
 def prepare(home: Home) -> list[Path]:
     """Make the home's folders and keys and check that a start can succeed; return the keys newly written.
 
+    Stops what a killed supervisor left behind; call it only when none runs.
+
     Raises:
         CliError: a port is taken, or the home's path is too long for a unix socket.
     """
@@ -65,6 +67,7 @@ def prepare(home: Home) -> list[Path]:
             f"the path {home.redis_socket} is too long for a unix socket",
             "choose a shorter CONCILIUM_HOME, or name a Redis in queue.url",
         )
+    stop_leftovers(home)
     for process in mesh_processes(home):
         if process.listen and not free(process.listen.host, process.listen.port):
             raise taken(process)

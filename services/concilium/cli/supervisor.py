@@ -143,7 +143,7 @@ async def supervise(home: Home) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     processes = mesh_processes(home)
-    _stop_leftovers(home)
+    stop_leftovers(home)
     pidfile.write(pid_file(home, NAME), os.getpid())
     keepers = [Keeper(home, process) for process in processes]
     for keeper in keepers:
@@ -168,7 +168,8 @@ def _stop_order(keepers: list[Keeper]) -> list[list[Keeper]]:
     return groups
 
 
-def _stop_leftovers(home: Home) -> None:
+def stop_leftovers(home: Home) -> None:
+    """Stop the recorded processes of a supervisor that is no more."""
     for path in sorted(home.run.glob("*.pid")):
         if path.stem != NAME and pidfile.stop(path, GRACE_S):
             say(f"stopped {path.stem}, left by an earlier supervisor")
