@@ -161,5 +161,5 @@ def examine(home: Home) -> Iterator[Finding]:
             yield from check(home)
         except ConciliumError as error:
             yield Finding(name, Grade.MISSING, error.detail)
-        except (ImportError, OSError) as error:
+        except (ImportError, AttributeError, OSError) as error:  # an agent of another version may lack its report
             yield Finding(name, Grade.MISSING, f"cannot be examined: {error}")
