@@ -7,7 +7,7 @@ callbacks saw, and say where these break a promise.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from chaos.evidence import Evidence, Execution
 from concilium.contracts.parts import FilePart
@@ -91,7 +91,7 @@ def legal_transitions(evidence: Evidence) -> Found:
         states = [event.body.state for event in history.events if isinstance(event.body, StateEvent)]
         if not states or states[0] is not TaskState.SUBMITTED:
             yield task_id, "the history does not begin with submitted"
-        for old, new in zip(states, states[1:], strict=False):
+        for old, new in pairwise(states):
             if new not in TASK_TRANSITIONS[old]:
                 yield task_id, f"the task went from {old} to {new}"
         rows = {(step.step, step.attempt): step.state for step in history.steps}
@@ -107,7 +107,7 @@ def legal_transitions(evidence: Evidence) -> Found:
 def _illegal(states: list[StepState]) -> Iterator[str]:
     if states[0] not in {StepState.READY, StepState.FAILED}:
         yield f"began as {states[0]}"
-    for old, new in zip(states, states[1:], strict=False):
+    for old, new in pairwise(states):
         if new not in STEP_TRANSITIONS[old]:
             yield f"went from {old} to {new}"
 
@@ -248,6 +248,12 @@ def one_plan(evidence: Evidence) -> Found:
             yield task_id, f"planned {len(plans)} times"
 
 
+def clear_refusals(evidence: Evidence) -> Found:
+    """Whatever goes on, a caller's good request succeeds or is to be tried again; nothing else is answered."""
+    for answer in evidence.odd_answers:
+        yield "-", answer
+
+
 RULES: dict[str, Callable[[Evidence], Found]] = {
     "every request is one task": accepted_once,
     "exactly one terminal state": one_terminal_state,
@@ -262,6 +268,7 @@ RULES: dict[str, Callable[[Evidence], Found]] = {
     "cancellations hold": cancels_hold,
     "right answers": right_answers,
     "one plan": one_plan,
+    "clear refusals": clear_refusals,
 }
 
 
@@ -283,7 +290,7 @@ def _counts(evidence: Evidence) -> dict[str, int]:
         1
         for history in histories
         for states_of in (tuple(m.state for m in moves_of) for moves_of in _by_attempt(history).values())
-        for old, new in zip(states_of, states_of[1:], strict=False)
+        for old, new in pairwise(states_of)
         if (old, new) == (StepState.WORKING, StepState.READY)
     )
     return {

@@ -1,4 +1,4 @@
-"""What a run leaves behind, gathered when everything has stopped: the ledger's rows, the agents' logs, the callbacks."""
+"""What a run leaves behind when everything has stopped: the ledger's rows, the agents' logs, the callbacks."""
 
 import hashlib
 import json
@@ -55,6 +55,8 @@ class Evidence:
     callbacks: list[Received] = field(default_factory=list)
     blobs: frozenset[str] = frozenset()
     """Files whose content is what their name says."""
+    odd_answers: list[str] = field(default_factory=list)
+    """Answers to callers that were neither success nor "try again"."""
 
 
 def read_histories(url: str) -> dict[str, History]:

@@ -40,6 +40,9 @@ CALM_S = 3.0
 """Nothing goes wrong at the very start."""
 GAP_S = (0.8, 2.4)
 """Between two faults; they may overlap on different targets."""
+LATE_S = 4.0
+"""From the end of a lease until another runner has surely been granted the step: a sweep, the ledger's pause before a
+lost step is ready again, another sweep that rings, the claim."""
 
 
 def make_schedule(
@@ -67,12 +70,15 @@ def make_schedule(
     while at_s < length_s:
         kind, target = first.pop(0) if first else rng.choice(wanted)
         faults.append(Fault(round(at_s, 2), kind, target, round(_duration(rng, kind, lease_ttl_s), 2)))
-        at_s += rng.uniform(*GAP_S)
+        # Late completions take a while to come about; nothing else comes in between.
+        at_s += rng.uniform(*GAP_S) + (faults[-1].for_s if kind is Kind.LATE else 0.0)
     return tuple(faults)
 
 
 def _duration(rng: random.Random, kind: Kind, ttl_s: float) -> float:
-    if kind in {Kind.FREEZE, Kind.LATE}:
+    if kind is Kind.LATE:
+        return ttl_s + LATE_S + rng.uniform(0.0, 1.0)
+    if kind is Kind.FREEZE:
         return ttl_s + rng.uniform(0.5, 2.0)
     if kind in {Kind.PAUSE, Kind.DISK_FULL}:
         return rng.uniform(1.0, 3.0)

@@ -5,7 +5,6 @@
 
 from typing import Any, Self
 
-from concilium.gateway import __main__ as process
 from concilium.gateway import app
 from concilium.ledger import Ledger
 
@@ -21,4 +20,6 @@ class UnfencedLedger(Ledger):
 
 if __name__ == "__main__":
     app.Ledger = UnfencedLedger  # type: ignore[misc]  # the one place where the production class is replaced
-    process.main()
+    from support.json_fold import main
+
+    main()

@@ -12,7 +12,7 @@ from typing import Any
 from chaos.schedule import Fault, Kind
 
 Step = dict[str, Any]
-BURST = 6
+BURST = 8
 BURST_BEFORE_S = 0.4
 
 
@@ -50,7 +50,7 @@ def make_jobs(seed: int, count: int, over_s: float, faults: Sequence[Fault]) -> 
 
 def _burst(rng: random.Random, number: int, at_s: float) -> Job:
     """Work that ends while its runner's network stands still."""
-    return Job(number, at_s, (_echo(number, "a", sleep_s=round(rng.uniform(0.6, 1.6), 2)),), priority="high")
+    return Job(number, at_s, (_echo(number, "a", sleep_s=round(rng.uniform(0.5, 1.2), 2)),), priority="high")
 
 
 def _random(rng: random.Random, number: int, at_s: float) -> Job:

@@ -271,6 +271,10 @@ BAD: dict[str, tuple[str, Callable[[], Evidence]]] = {
             rows=[good_rows()[0], row("b", "failed", 1, problem=Problem(type="canceled", detail="")), good_rows()[2]]
         ),
     ),
+    "an answer that no caller should get": (
+        "clear refusals",
+        lambda: replace(good(), odd_answers=["POST ask: 500"]),
+    ),
     "a second plan": (
         "one plan",
         lambda: story(events=insert(3, (0, StageEvent(stage="plan", output={"plan": {}})))),
