@@ -1,12 +1,11 @@
 """``vision.inspect``: what an image file is. EXIF other than the orientation is never returned."""
 
-import asyncio
-
 from PIL import Image
 
 from concilium.contracts.base import JSON
 from concilium.workers.runtime.skill import SkillContext, SkillResult
 from concilium.workers.vision.decode import decode
+from concilium.workers.vision.pool import on_thread
 
 COLOURS = 4
 
@@ -14,7 +13,7 @@ COLOURS = 4
 async def inspect(ctx: SkillContext, data: JSON) -> SkillResult:
     """Describe the image; fails as `decode` does."""
     ref = data["image"]
-    return SkillResult(await asyncio.to_thread(describe, ctx.files[ref["sha256"]], ref["media_type"]))
+    return SkillResult(await on_thread(describe, ctx.files[ref["sha256"]], ref["media_type"]))
 
 
 def describe(content: bytes, media_type: str) -> dict[str, JSON]:

@@ -1,111 +1,121 @@
-"""``vision.ocr``: text of an image, by tesseract when it is there, else by the bundled reader (Latin script only)."""
+"""``vision.ocr``: the text of an image, by the engine that knows its script, or a refusal; never look-alikes."""
 
-import asyncio
-import csv
-import io
 import re
-import shutil
-from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
 
-import numpy
 from PIL import Image
 
 from concilium.contracts.base import JSON
 from concilium.workers.runtime.skill import SkillContext, SkillFailed, SkillResult
+from concilium.workers.vision import layout, rapid, script, tesseract
 from concilium.workers.vision.decode import decode
+from concilium.workers.vision.lines import Line
+from concilium.workers.vision.pool import on_thread
 
 GET_RUSSIAN = "apt-get install -y tesseract-ocr tesseract-ocr-rus"
-_CODES = {"en": "eng", "eng": "eng", "ru": "rus", "rus": "rus"}
+CODES = {"en": "eng", "ru": "rus", "de": "deu", "fr": "fra", "es": "spa", "it": "ita", "pl": "pol", "uk": "ukr"}
+"""Two-letter codes and tesseract's own."""
+SMALL_TEXT = 20
+"""Lines lower than this, in pixels, are read again on an enlarged page."""
+ENLARGED_PIXELS = 12_000_000
+
+Reader = Callable[[Image.Image], Awaitable[list[Line]]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an engine made of a page."""
+
+    engine: str
+    lines: list[Line]
 
 
 async def warm_up(settings: Mapping[str, JSON]) -> None:
-    """Load the bundled reader's models once."""
-    await asyncio.to_thread(_reader, int(settings.get("threads", 2)))
+    """Load the bundled reader's models and the script's model once."""
+    if rapid.present():
+        await on_thread(rapid.warm, int(settings.get("threads", 2)))
+    script.model()
 
 
 async def ocr(ctx: SkillContext, data: JSON) -> SkillResult:
-    """Read the text; fails as `decode` does, and with ``unsupported_script`` or ``ocr-timeout``."""
+    """Read the text.
+
+    Raises:
+        SkillFailed: as `decode`; ``unsupported_script``, ``unsupported-language``, ``ocr-timeout``, ``ocr-failed``.
+    """
     ref = data["image"]
-    found = await asyncio.to_thread(decode, ctx.files[ref["sha256"]], ref["media_type"])
-    asked = [_CODES.get(code, code) for code in data.get("languages", [])]
-    here = await tesseract_languages()
-    wanted = asked or ["eng", "rus"]
-    if set(wanted) <= set(here):
-        engine, lines = "tesseract", await _tesseract(found.image, wanted, ctx)
-    elif asked == ["eng"]:
-        threads = int(ctx.settings.get("threads", 2))
-        engine, lines = "rapidocr", await asyncio.to_thread(_rapid, found.image, threads)
-    else:
-        detail = f"only Latin script can be read here: say languages [en] if the text is English, or run {GET_RUSSIAN}"
-        raise SkillFailed("unsupported_script", detail)
-    text = "\n".join(line["text"] for line in lines)
-    language = "ru" if len(re.findall("[А-яЁё]", text)) > len(re.findall("[A-Za-z]", text)) else "en"
-    size = {"width": found.image.width, "height": found.image.height}
-    output = {"text": text, "lines": lines, "language": language, "engine": engine, "notes": list(found.notes)}
-    return SkillResult(output | size)
+    found = await on_thread(decode, ctx.files[ref["sha256"]], ref["media_type"])
+    await ctx.progress(0.1, f"{found.image.width} x {found.image.height} pixels")
+    asked = tuple(dict.fromkeys(CODES.get(code, code) for code in data.get("languages", [])))
+    reading = await _read(found.image, asked, ctx)
+    text = "\n".join(line.text for line in reading.lines)
+    output = {
+        "text": text,
+        "lines": [line.as_json() for line in reading.lines],
+        "language": "ru" if len(re.findall("[А-яЁё]", text)) > len(re.findall("[A-Za-z]", text)) else "en",
+        "engine": reading.engine,
+        "width": found.image.width,
+        "height": found.image.height,
+        "notes": list(found.notes),
+    }
+    return SkillResult(output)
 
 
-async def tesseract_languages() -> list[str]:
-    """Return what tesseract reads here; empty without it."""
-    program = shutil.which("tesseract")
-    if program is None:
-        return []
-    child = await asyncio.create_subprocess_exec(program, "--list-langs", stdout=PIPE, stderr=DEVNULL)
-    out, _ = await child.communicate()
-    return out.decode().split("\n")[1:]
+async def _read(image: Image.Image, asked: tuple[str, ...], ctx: SkillContext) -> Reading:
+    """Choose the engine: the bundled one for English and for the unknown, tesseract for what only it can read."""
+    here = await tesseract.languages()
+    if asked not in ((), ("eng",)) or not rapid.present():
+        wanted = asked or ("rus", "eng")
+        _require(wanted, here)
+        return await _by_tesseract(image, wanted, ctx)
+    lines = await _zoomed(image, lambda page: on_thread(rapid.read, page, int(ctx.settings.get("threads", 2))))
+    verdict = script.judge(lines)
+    if not verdict.cyrillic:
+        return Reading(rapid.NAME, layout.arrange([n for n in lines if n.confidence >= rapid.CONFIDENCE_MIN]))
+    if asked:
+        raise SkillFailed("unsupported_script", f"the page is Cyrillic, not English; {_how_russian(here)}")
+    if "rus" not in here:
+        raise SkillFailed("unsupported_script", f"the page is Cyrillic; {_how_russian(here)}")
+    await ctx.progress(0.4, "the script is Cyrillic")
+    return await _by_tesseract(image, ("rus", "eng") if "eng" in here else ("rus",), ctx)
 
 
-async def _tesseract(image: Image.Image, languages: list[str], ctx: SkillContext) -> list[dict[str, JSON]]:
-    path = ctx.workdir / "page.png"
-    await asyncio.to_thread(image.save, path)
-    child = await asyncio.create_subprocess_exec(
-        "tesseract", str(path), "-", "-l", "+".join(languages), "tsv", stdout=PIPE, stderr=DEVNULL
-    )
-    try:
-        async with asyncio.timeout(float(ctx.settings.get("tesseract_timeout_s", 60))):
-            out, _ = await child.communicate()
-    except TimeoutError as error:
-        raise SkillFailed("ocr-timeout", "tesseract took too long", retryable=True) from error
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode:
-        raise SkillFailed("ocr-failed", f"tesseract ended with {child.returncode}")
-    return _lines(out.decode())
+def _how_russian(here: frozenset[str]) -> str:
+    if "rus" in here:
+        return 'ask with languages ["ru"], or leave languages out'
+    return f"only Latin script can be read here. For Russian run: {GET_RUSSIAN}"
 
 
-def _lines(tsv: str) -> list[dict[str, JSON]]:
-    lines: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for row in csv.DictReader(io.StringIO(tsv), delimiter="\t", quoting=csv.QUOTE_NONE):
-        if row["level"] == "5" and row["text"].strip():
-            lines.setdefault((row["block_num"], row["par_num"], row["line_num"]), []).append(row)
-    return [_line(words) for words in lines.values()]
+def _require(asked: tuple[str, ...], here: frozenset[str]) -> None:
+    missing = [code for code in asked if code not in here]
+    if "rus" in missing:
+        raise SkillFailed("unsupported_script", f"Russian cannot be read here; run: {GET_RUSSIAN}")
+    if missing:
+        packages = " ".join(["tesseract-ocr", *(f"tesseract-ocr-{code}" for code in missing)])
+        known = ", ".join(sorted({"eng", *here} - {"osd"}))
+        detail = f"no engine for {', '.join(missing)}; there are: {known}. More: apt-get install -y {packages}"
+        raise SkillFailed("unsupported-language", detail)
 
 
-def _line(words: list[dict[str, str]]) -> dict[str, JSON]:
-    x, y = min(int(w["left"]) for w in words), min(int(w["top"]) for w in words)
-    right = max(int(w["left"]) + int(w["width"]) for w in words)
-    bottom = max(int(w["top"]) + int(w["height"]) for w in words)
-    confidence = max(0.0, sum(float(w["conf"]) for w in words) / len(words) / 100)
-    return {"text": " ".join(w["text"] for w in words), "box": [x, y, right - x, bottom - y], "confidence": confidence}
+async def _by_tesseract(image: Image.Image, wanted: tuple[str, ...], ctx: SkillContext) -> Reading:
+    limit_s = min(float(ctx.settings.get("tesseract_timeout_s", 60)), ctx.deadline_s)
+    lines = await _zoomed(image, lambda page: tesseract.read(page, wanted, ctx.workdir, limit_s))
+    return Reading(tesseract.NAME, lines)
 
 
-@cache
-def _reader(threads: int) -> Any:
-    from rapidocr_onnxruntime import RapidOCR  # noqa: PLC0415 - heavy, loaded in warm_up
+async def _zoomed(image: Image.Image, read: Reader) -> list[Line]:
+    """Read a page; when its text turns out small, read it once more at twice the size and keep the surer reading."""
+    lines = await read(image)
+    small = not lines or median(line.height for line in lines) < SMALL_TEXT
+    if not small or 4 * image.width * image.height > ENLARGED_PIXELS:
+        return lines
+    size = (2 * image.width, 2 * image.height)
+    again = await read(await on_thread(image.resize, size, Image.Resampling.LANCZOS))
+    return [line.scaled(0.5) for line in again] if _sureness(again) > _sureness(lines) else lines
 
-    return RapidOCR(intra_op_num_threads=threads)
 
-
-def _rapid(image: Image.Image, threads: int) -> list[dict[str, JSON]]:
-    found, _ = _reader(threads)(numpy.asarray(image)[:, :, ::-1])
-    lines: list[dict[str, JSON]] = []
-    for points, text, confidence in found or []:
-        xs, ys = [int(p[0]) for p in points], [int(p[1]) for p in points]
-        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-        lines.append({"text": text, "box": box, "confidence": min(1.0, float(confidence))})
-    return lines
+def _sureness(lines: list[Line]) -> float:
+    """Return how much text was read with confidence: characters weighted by it."""
+    return sum(len(line.text) * line.confidence for line in lines)

@@ -1,0 +1,101 @@
+"""Sentences for the pages of the OCR benchmark and of the script detector; written for them, none is in two lists."""
+
+ENGLISH = (
+    "The harbour was quiet before the storm arrived.",
+    "Seven boats lay side by side along the old wall.",
+    "A fisherman mended his nets and hummed a tune.",
+    "Nobody expected the letter that came that evening.",
+    "It said the museum would open again in spring.",
+    "Children would be admitted free on Sundays.",
+    "Payment is due within thirty days of delivery.",
+    "Please quote the order number 48213 in every letter.",
+    "Goods remain our property until paid for in full.",
+    "Subtotal 1,845.60   VAT 369.12   Total 2,214.72",
+    "Call us on 0117 496 0821 between nine and five.",
+    "Meeting moved to Thursday, 14 May, room B12.",
+    "Warning: do not open while the motor is running.",
+    "KEEP OUT OF REACH OF CHILDREN",
+    "Net weight 450 g, best before 03/2027",
+    "The committee approved the budget without changes.",
+    "Rainfall was well above average for a third year.",
+    "She bought eggs, flour, butter and two lemons.",
+    "Trains to Cambridge leave from platform four.",
+    "Every answer in this book can be checked by hand.",
+    "EMERGENCY EXIT ONLY",
+    "Thank you for your visit. Have a pleasant journey!",
+    "Dr. Hughes will see patients after lunch.",
+    "The password must have at least twelve characters.",
+)
+
+RUSSIAN = (
+    "Гавань притихла перед началом бури.",
+    "Семь лодок стояли в ряд у старой стены.",
+    "Рыбак чинил сети и напевал песню.",
+    "Никто не ждал письма, пришедшего вечером.",
+    "В нём говорилось, что музей откроется весной.",
+    "Детей по воскресеньям пускают бесплатно.",
+    "Оплата производится в течение тридцати дней.",
+    "Укажите номер заказа 48213 в каждом письме.",
+    "Товар остаётся нашей собственностью до оплаты.",
+    "Итого 1 845,60   НДС 369,12   Всего 2 214,72",
+    "Звоните нам по телефону с девяти до пяти.",
+    "Встреча перенесена на четверг, 14 мая, зал Б12.",
+    "Внимание: не открывать при работающем двигателе.",
+    "ХРАНИТЬ В НЕДОСТУПНОМ ДЛЯ ДЕТЕЙ МЕСТЕ",
+    "Масса нетто 450 г, годен до 03/2027",
+    "Комитет утвердил бюджет без изменений.",
+    "Осадков третий год подряд выше нормы.",
+    "Она купила яйца, муку, масло и два лимона.",
+    "Поезда отправляются с четвёртой платформы.",
+    "Любой ответ в этой книге легко проверить.",
+    "АВАРИЙНЫЙ ВЫХОД",
+    "Спасибо за визит. Приятного путешествия!",
+    "Врач принимает больных после обеда.",
+    "Пароль содержит не меньше двенадцати знаков.",
+)
+
+TRAIN_RUSSIAN = (
+    "Счёт-фактура", "Накладная", "Поставщик", "Покупатель", "Грузополучатель", "Сумма прописью", "Главный бухгалтер",
+    "Руководитель предприятия", "Договор аренды помещения", "Расчётный счёт", "Корреспондентский счёт", "Подпись",
+    "Количество", "Цена за единицу", "Стоимость работ", "Скидка", "Без налога", "К оплате", "Срок действия",
+    "Заявление", "Справка", "Протокол собрания", "Повестка дня", "Генеральный директор", "Отдел кадров",
+    "Паспорт", "Адрес проживания", "Почтовый индекс", "Улица Лесная", "Санкт-Петербург", "Нижний Новгород",
+    "Екатеринбург", "Январь", "Февраль", "Август", "Сентябрь", "Октябрь", "Понедельник", "Пятница", "Суббота",
+    "Утром шёл дождь, а к вечеру выглянуло солнце", "Мальчик читал книгу о дальних странах",
+    "Хозяйка поставила на стол горячий чайник", "Старый дом давно требовал ремонта", "Река разлилась и затопила луга",
+    "Учитель объяснил задачу ещё раз", "Мы долго шли по узкой тропинке", "Вход посторонним воспрещён",
+    "Осторожно, окрашено", "Не курить", "Открыто круглосуточно", "Часы работы", "Выход в город", "Распродажа",
+    "Молоко, сыр, хлеб, сметана, творог", "Яблоки и груши по сто рублей", "Спасибо за покупку", "Кассир",
+    "Общество с ограниченной ответственностью", "Индивидуальный предприниматель", "Акт выполненных работ",
+    "Площадь помещения", "Гарантийный срок", "Техническое задание", "Инструкция по применению", "Состав",
+    "Высота над уровнем моря", "Наука и жизнь", "История государства", "Физика твёрдого тела", "Бухгалтерия",
+    "Железная дорога", "Электронный билет", "Багажная квитанция", "Отправление и прибытие", "Вагон и место",
+)  # fmt: skip
+
+TRAIN_LATIN = (
+    "Invoice", "Quantity", "Unit price", "Amount due", "Purchase order", "Delivery note", "Bank account", "IBAN",
+    "Managing Director", "Terms and conditions", "Rechnung", "Menge", "Preis je Einheit", "Gesamtbetrag", "SWIFT",
+    "Der Vertrag wird schriftlich geschlossen", "Die Sitzung beginnt um neun Uhr", "Bitte nicht rauchen", "Ausgang",
+    "Facture", "Montant total", "Merci de votre visite", "La réunion est reportée", "Veuillez patienter", "Sortie",
+    "Factura", "Cantidad", "Gracias por su compra", "El museo está cerrado", "Prohibido fumar", "Salida",
+    "Fattura", "Totale da pagare", "Grazie e arrivederci", "Il treno parte alle otto", "Uscita", "Kwota do zapłaty",
+    "Proszę nie palić", "Dziękujemy za zakupy", "Spotkanie odbędzie się w piątek", "Wyjście", "Totaal te betalen",
+    "GmbH & Co. KG", "LLC", "PLC", "macOS", "iPhone", "GitHub", "PostgreSQL", "JavaScript", "McDonald", "MacBook Pro",
+    "USB-C to HDMI", "NVMe SSD", "PCIe x16", "Wi-Fi 6E", "HP LaserJet", "DDR5 RAM", "CPU 3.4 GHz", "kWh", "TCP/IP",
+    "Ref. AB-4471/XK", "SKU RX580-8G", "Serial C02XK1JHJG5H", "Order #Q7-1193-ZT", "VIN WDB1240221J", "http://example.org",
+    "John O'Brien", "Jean-Luc Moreau", "Zbigniew Kowalczyk", "Nguyen Van Thanh", "Xiao Zhang", "Ngozi Adichie",
+)  # fmt: skip
+
+OTHER_LATIN = (
+    "Das Wetter bleibt bis zum Wochenende wechselhaft.", "Der Zug nach Hamburg hat zehn Minuten Verspätung.",
+    "Le marché ouvre tous les matins à sept heures.", "Les enfants jouent dans le jardin du voisin.",
+    "La biblioteca cierra los domingos por la tarde.", "Necesito dos billetes para Sevilla, por favor.",
+    "Il libro che mi hai prestato era bellissimo.", "Pociąg do Krakowa odjeżdża z toru trzeciego.",
+    "Het pakket wordt morgen tussen acht en tien bezorgd.", "Toplantı yarın sabah saat onda başlayacak.",
+)  # fmt: skip
+
+OTHER_CYRILLIC = (
+    "Сьогодні ввечері буде дощ, візьми парасольку.", "Дякуємо за покупку, приходьте ще.",
+    "Музеят е отворен всеки ден без понеделник.", "Моля, изчакайте на опашката.",
+    "Воз за Нови Сад полази у девет сати.", "Хвала што сте нас посетили.",
+)  # fmt: skip

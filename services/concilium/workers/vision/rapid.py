@@ -1,0 +1,50 @@
+"""The bundled reader, RapidOCR: ONNX models in a wheel, for Latin script (and Chinese), not for Cyrillic."""
+
+import threading
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy
+from PIL import Image
+
+from concilium.workers.vision.lines import Line
+
+NAME = "rapidocr"
+CONFIDENCE_MIN = 0.5
+"""Lines the reader believes in less are dropped, once the script is known to be Latin."""
+
+_lock = threading.Lock()
+# RapidOCR's call changes the reader's own fields and its authors promise nothing about threads.
+
+
+def present() -> bool:
+    """Return whether the wheel is installed; loads nothing."""
+    return find_spec("rapidocr_onnxruntime") is not None
+
+
+def warm(threads: int) -> None:
+    """Load the models, about 0.3 s. Raises ImportError without the wheel."""
+    _reader(threads)
+
+
+def read(image: Image.Image, threads: int) -> list[Line]:
+    """Return every line found, also the doubtful ones, unordered. Blocking; one at a time."""
+    pixels = numpy.asarray(image)[:, :, ::-1]
+    with _lock:
+        found, _ = _reader(threads)(pixels, text_score=0.0, return_word_box=True)
+    return [_line(*entry) for entry in found or []]
+
+
+def _line(points: Any, text: str, confidence: float, _boxes: Any, characters: Any, confidences: Any) -> Line:
+    xs, ys = [round(p[0]) for p in points], [round(p[1]) for p in points]
+    x, y = min(xs), min(ys)
+    known = tuple(map(float, confidences)) if len(characters) == len(confidences) == len(text) else ()
+    return Line(text, x, y, max(xs) - x, max(ys) - y, float(confidence), known)
+
+
+@cache
+def _reader(threads: int) -> Any:
+    from rapidocr_onnxruntime import RapidOCR  # noqa: PLC0415 - heavy, loaded in warm_up
+
+    return RapidOCR(intra_op_num_threads=threads)
