@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
 from concilium import __version__
 from concilium.brain import Brain
+from concilium.brain.loop import Wake
 from concilium.contracts.task import Event
 from concilium.gateway import admin, ask, events, files, ops, problems, runner_api, tasks
 from concilium.gateway.a2a import mount_a2a
 from concilium.gateway.auth import make_authenticator
-from concilium.gateway.background import reconcile, running
+from concilium.gateway.background import Loop, reconcile, running, think
 from concilium.gateway.callbacks import Sender
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
@@ -43,8 +45,10 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
     Raises:
         Invalid: the configuration cannot be used.
     """
-    fold = advance or Brain(home.catalog, engine_configured=bool(home.config.engine.url)).advance
-    gateway = Gateway(home=home, advance=fold, guard=Guard(home.config.callbacks.allow))
+    brain = Brain(home.catalog, engine_configured=bool(home.config.engine.url))
+    wake = Wake(brain) if home.config.engine.url and advance is None else None
+    fold = advance or (wake or brain).advance
+    gateway = Gateway(home=home, advance=fold, guard=Guard(home.config.callbacks.allow), wake=wake)
     app = FastAPI(
         title="Concilium",
         version=__version__,
@@ -80,6 +84,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         gateway.advance,
         lease_ttl_s=config.ledger.lease_ttl_s,
         min_free_bytes=config.ledger.min_free_bytes,
+        on_commit=gateway.wake.committed if gateway.wake else None,
     )
     try:
         await ensure_api_keys(home.keys, ledger)
@@ -92,7 +97,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             mesh_key=secret_file(home.keys / "mesh.key", random_key),
             session_key=secret_file(home.keys / "session.key", random_key).encode("ascii"),
         )
-        async with running({"reconciler": lambda: reconcile(gateway), "callbacks": sender.run}):
+        loops: dict[str, Loop] = {"reconciler": partial(reconcile, gateway), "callbacks": sender.run}
+        if gateway.wake:
+            loops["brain"] = partial(think, gateway, gateway.wake)
+        async with running(loops):
             yield
     finally:
         if gateway.parts is not None:

@@ -6,8 +6,14 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from concilium.brain.language_planner import LanguagePlanner
+from concilium.brain.loop import Thinker, Wake
 from concilium.contracts.errors import ConciliumError
+from concilium.engine import EngineClient
 from concilium.gateway.state import Gateway
+from concilium.ledger import Advanced
+
+Loop = Callable[[], Awaitable[None]]
 
 SWEEP_EVERY_S = 1.0
 RESTART_AFTER_S = 1.0
@@ -23,6 +29,17 @@ async def reconcile(gateway: Gateway) -> None:
         except ConciliumError as error:
             log.warning("sweep.refused", detail=error.detail)
         await asyncio.sleep(SWEEP_EVERY_S)
+
+
+async def think(gateway: Gateway, wake: Wake) -> None:
+    """Let the brain think with the configured engine, until cancelled."""
+
+    def moved_on(advanced: Advanced) -> None:
+        gateway.ring(advanced.rings)
+        gateway.running.sender.kick()
+
+    async with EngineClient(gateway.home.config.engine) as engine:
+        await Thinker(gateway.ledger, LanguagePlanner(engine, wake.brain.index), wake, moved_on).run()
 
 
 async def sweep_once(gateway: Gateway) -> None:
@@ -47,7 +64,7 @@ def depths(gateway: Gateway) -> dict[str, int | None]:
 
 
 @asynccontextmanager
-async def running(loops: dict[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+async def running(loops: dict[str, Loop]) -> AsyncIterator[None]:
     """Run loops beside the server; one that breaks is logged and started again."""
     tasks = [asyncio.create_task(_kept(name, loop), name=name) for name, loop in loops.items()]
     try:
@@ -58,7 +75,7 @@ async def running(loops: dict[str, Callable[[], Awaitable[None]]]) -> AsyncItera
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _kept(name: str, loop: Callable[[], Awaitable[None]]) -> None:
+async def _kept(name: str, loop: Loop) -> None:
     while True:
         try:
             await loop()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from concilium.brain.loop import Wake
 from concilium.contracts.errors import NotFound, Unavailable
 from concilium.contracts.task import TaskView
 from concilium.gateway.auth import Authenticator, Caller
@@ -40,6 +41,8 @@ class Gateway:
     advance: AdvanceFn
     """The brain's fold, handed to the ledger."""
     guard: Guard
+    wake: Wake | None = None
+    """Set when an engine is configured to think with."""
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is asked to stop: open streams end, waits return."""

@@ -51,7 +51,8 @@ def _apply(draft: Draft, decision: Advance) -> None:
         draft.refuse(refusal)
     for order in decision.dispatch:
         draft.dispatch(order)
-    if decision.think is not None:
+    if decision.think not in {None, draft.row.think}:
+        # A thought already asked for keeps its lease: other steps move the turn on while the engine thinks.
         draft.change(think=decision.think, think_holder=None, think_until=draft.tx.now)
     if decision.finish is not None:
         _finish(draft, decision.finish)

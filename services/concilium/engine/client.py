@@ -1,0 +1,163 @@
+"""A chat client for any server that speaks OpenAI's ``/chat/completions`` (not streamed, one JSON schema enforced)."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict
+
+import aiohttp
+import orjson
+
+from concilium.contracts.base import JSON
+from concilium.contracts.config import EngineConfig
+from concilium.contracts.limits import KIB, MIB
+
+REPLY_BYTES = MIB
+"""Largest HTTP body accepted from an engine."""
+CONNECT_S = 5.0
+_ERROR_BYTES = 64 * KIB
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
+Kind = Literal["unreachable", "timeout", "refused", "garbage"]
+
+
+class Message(TypedDict):
+    """One message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class EngineError(Exception):
+    """The engine gave nothing that can be used. The text holds no secret and nothing that was sent or received.
+
+    Attributes:
+        kind: ``unreachable`` (no connection, or it broke), ``timeout``, ``refused`` (an HTTP status other than 200, or
+            no key to show) or ``garbage`` (too large, or no chat completion).
+        status: the HTTP status of a refusal.
+    """
+
+    def __init__(self, kind: Kind, detail: str, status: int | None = None) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.status = status
+
+
+class EngineClient:
+    """Asks one engine; an async context manager. Calls may run at the same time."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._base = config.url.rstrip("/")
+        self._model = config.model
+        self._key_file = config.api_key_file
+        self._timeout = aiohttp.ClientTimeout(total=config.timeout_s, sock_connect=CONNECT_S)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # Connections are not kept: a server that closes an idle one just as it is used would look like a failure, and
+        # opening one is nothing beside the seconds a model takes.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=self._timeout,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def chat(self, messages: Sequence[Message], *, schema: dict[str, JSON], max_tokens: int) -> str:
+        """Return the text of the model's answer; it may still break the schema or be cut off at ``max_tokens``.
+
+        Args:
+            messages: the conversation so far.
+            schema: JSON schema that the engine is asked to enforce while decoding.
+            max_tokens: tokens the answer may have.
+
+        Raises:
+            EngineError: there is no answer.
+        """
+        shape = {"name": "answer", "strict": True, "schema": schema}
+        body = {
+            "model": await self._model_name(),
+            "messages": list(messages),
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "response_format": {"type": "json_schema", "json_schema": shape},
+        }
+        reply = await self._call("POST", "/chat/completions", orjson.dumps(body))
+        try:
+            content: Any = reply["choices"][0]["message"]["content"]
+        except (LookupError, TypeError) as error:
+            raise EngineError("garbage", "the answer is not a chat completion") from error
+        if not isinstance(content, str):
+            raise EngineError("garbage", "the chat completion holds no text")
+        return content
+
+    async def _model_name(self) -> str:
+        """Return the configured model, else the first one the engine lists."""
+        if not self._model:
+            reply = await self._call("GET", "/models", None)
+            try:
+                self._model = str(reply["data"][0]["id"])
+            except (LookupError, TypeError) as error:
+                raise EngineError("garbage", "engine.model is not set and the engine lists no model") from error
+        return self._model
+
+    async def _call(self, method: str, path: str, body: bytes | None) -> JSON:
+        if self._session is None:
+            raise RuntimeError("the client is used as an async context manager")
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **self._authorization()}
+        try:
+            async with self._session.request(
+                method, self._base + path, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    raise EngineError("refused", await _refusal(response), response.status)
+                return orjson.loads(await _bounded(response))
+        except aiohttp.ConnectionTimeoutError as error:
+            raise EngineError("unreachable", f"no connection within {CONNECT_S:g} s") from error
+        except TimeoutError as error:
+            raise EngineError("timeout", f"no answer within {self._timeout.total:g} s") from error
+        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, orjson.JSONDecodeError) as error:
+            raise EngineError("garbage", f"the answer is broken ({type(error).__name__})") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineError("unreachable", f"the connection failed ({type(error).__name__})") from error
+
+    def _authorization(self) -> dict[str, str]:
+        """Return the header with the key, read anew each time so that it can be exchanged."""
+        if not self._key_file:
+            return {}
+        try:
+            key = Path(self._key_file).expanduser().read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise EngineError("refused", "the file engine.api_key_file cannot be read") from error
+        if not key.isprintable():
+            raise EngineError("refused", "the file engine.api_key_file holds more than one line")
+        return {"Authorization": f"Bearer {key}"}
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body; stop reading as soon as it is too large."""
+    found = bytearray()
+    async for chunk in response.content.iter_any():
+        found += chunk
+        if len(found) > REPLY_BYTES:
+            raise EngineError("garbage", f"the answer is larger than {REPLY_BYTES} bytes")
+    return bytes(found)
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> str:
+    """Return the status and the error's code; its message stays out: servers quote the request or the key in it."""
+    try:
+        error: Any = orjson.loads(await response.content.read(_ERROR_BYTES))["error"]
+        code = str(error.get("code") or error.get("type") or "")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        code = ""
+    return f"HTTP {response.status}" + (f" ({code})" if _CODE.fullmatch(code) else "")
