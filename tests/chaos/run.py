@@ -78,6 +78,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
     }
     module = GATEWAY if plan.fenced else UNFENCED
     options = {"agents": AGENTS, "lease_ttl_s": LEASE_TTL_S, "control_module": module, "settings": settings}
+    options["controls"] = 2 if plan.postgres else 1
     with ChaosMesh.temporary(**options) as mesh, _ledger_on(mesh, plan) as (url, disk):
         outcome = asyncio.run(_run(plan, mesh, disk, receiver_port, say))
         mesh.stop()
