@@ -53,6 +53,6 @@ class Brain:
                 "plan": decided.plan,
                 "planner": decided.planner,
                 "notes": decided.notes,
-                "stages": decided.stages,
+                "stages": (*decided.stages, *found.stages),
             }
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concilium.brain.delegate import Delegation, Fate
 from concilium.brain.references import dependencies
 from concilium.brain.resolve import files_of
+from concilium.brain.thoughts import REFORMULATE, GiveUp, step_thought
 from concilium.brain.words import Language, say
 from concilium.contracts.base import JSON
 from concilium.contracts.plan import Plan, PlanStep
@@ -20,7 +21,7 @@ def finish(turn: Turn, plan: Plan, fates: Delegation, language: Language, *, eng
     """Return the end of a turn whose steps are all done, failed or skipped."""
     done = {r.step: r for r in turn.runs if r.state is StepState.COMPLETED}
     failures = _failures(turn, plan, fates.fates, language)
-    notes = turn.notes if engine else (*turn.notes, say("no_engine", language))
+    notes = (*turn.notes, *_given_up(turn, language), *(() if engine else (say("no_engine", language),)))
     answer = Answer(
         text=_text(plan, done, failures, language),
         planner=turn.planner,
@@ -59,6 +60,17 @@ def _failures(turn: Turn, plan: Plan, fates: dict[str, Fate], language: Language
             cause = _cause(step, fates)
             messages.append(say("skipped", language, step=step.name, skill=step.skill, cause=cause))
     return messages
+
+
+def _given_up(turn: Turn, language: Language) -> list[str]:
+    """Say for which failed steps the engine had no other input, and why."""
+    notes = []
+    for name, value in turn.thoughts.items():
+        if name.startswith(REFORMULATE):
+            thought = step_thought.validate_python(value)
+            if isinstance(thought, GiveUp):
+                notes.append(say("gave_up", language, step=name.removeprefix(REFORMULATE), reason=thought.reason))
+    return notes
 
 
 def _cause(step: PlanStep, fates: dict[str, Fate]) -> str:

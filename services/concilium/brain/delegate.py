@@ -12,7 +12,7 @@ from concilium.contracts import limits
 from concilium.contracts.errors import Invalid
 from concilium.contracts.plan import Plan, PlanStep
 from concilium.contracts.states import StepState
-from concilium.contracts.task import Problem
+from concilium.contracts.task import Problem, StageEvent
 from concilium.contracts.turn import Advance, Dispatch, Refuse, StepRun, Turn
 
 
@@ -33,6 +33,7 @@ class Delegation:
     dispatch: list[Dispatch] = field(default_factory=list)
     refuse: list[Refuse] = field(default_factory=list)
     think: str | None = None
+    stages: list[StageEvent] = field(default_factory=list)
     fates: dict[str, Fate] = field(default_factory=dict)
 
     @property
@@ -43,7 +44,9 @@ class Delegation:
     @property
     def advance(self) -> Advance:
         """The effects as the brain's decision."""
-        return Advance(dispatch=tuple(self.dispatch), refuse=tuple(self.refuse), think=self.think)
+        return Advance(
+            dispatch=tuple(self.dispatch), refuse=tuple(self.refuse), think=self.think, stages=tuple(self.stages)
+        )
 
 
 def delegate(turn: Turn, plan: Plan, index: SkillIndex, *, engine: bool) -> Delegation:
@@ -110,6 +113,9 @@ class _Stage:
         if name in self._turn.thoughts:
             thought = step_thought.validate_python(self._turn.thoughts[name])
             if isinstance(thought, NewInput) and last.attempt <= thought.after_attempt:
+                self.found.stages.append(
+                    StageEvent(stage="reformulate", output={"step": step.name, "input": thought.input})
+                )
                 return self._make(step.model_copy(update={"input": thought.input}), last.attempt + 1)
             return Fate.FAILED
         if last.problem is not None and last.problem.retryable and last.attempt < schemas.skill.attempts:

@@ -9,6 +9,7 @@ from concilium.contracts.errors import Invalid
 from concilium.contracts.parts import Artifact, FilePart, FileRef
 from concilium.contracts.task import Request
 from concilium.contracts.turn import StepRun
+from concilium.ledger.files import files_in
 
 
 def resolve_input(
@@ -23,12 +24,18 @@ def resolve_input(
         schemas: the skill's schemas, which the result must fit.
 
     Raises:
-        Invalid: a reference leads nowhere, or the resolved input does not fit the skill's schema.
+        Invalid: a reference leads nowhere, the input mentions a foreign file or does not fit the skill's schema.
     """
     try:
         found = {key: _resolved(item, request, completed) for key, item in value.items()}
     except BadReference as error:
         raise Invalid(str(error)) from error
+    known = {
+        file.sha256 for file in (*request.files, *(f for run in completed.values() for f in files_of(run.artifacts)))
+    }
+    if any(file.sha256 not in known for file in files_in(found)):
+        # An agent's output is untrusted: a file object in it opens nothing that the turn does not own.
+        raise Invalid("the input mentions a file that neither the request nor a step of this turn brought")
     problems = schemas.input_problems(found)
     if problems:
         raise Invalid("; ".join(problems))

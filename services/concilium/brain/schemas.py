@@ -24,7 +24,7 @@ class Hole:
     schema: JSON
     label: str
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.label
 
 
@@ -170,7 +170,7 @@ class SkillSchemas:
     def input_problems(self, value: JSON, *, holes: bool = False) -> list[str]:
         """Return what does not fit the input schema, with its place; ``holes``: `Hole`s are typed unknowns."""
         errors = (self._holes if holes else self._exact).iter_errors(value)
-        return [f"{error.json_path}: {error.message[:300]}" for error in errors]
+        return [f"{error.json_path}: {_shortened(error.message)}" for error in errors]
 
 
 class SkillIndex:
@@ -180,6 +180,11 @@ class SkillIndex:
         self.catalog = catalog
         self.skills = {s.name: SkillSchemas(s) for a in catalog.agents.values() for s in a.skills}
         self.agent_of = {s.name: a.name for a in catalog.agents.values() for s in a.skills}
+
+
+def _shortened(message: str) -> str:
+    """Cut the middle out of a message that repeats a long value; what is wrong with it stands at the end."""
+    return message if len(message) <= 300 else f"{message[:120]} … {message[-160:]}"
 
 
 def _with_file(schema: dict[str, JSON]) -> dict[str, JSON]:

@@ -11,6 +11,7 @@ from concilium.contracts.errors import InvalidPlan
 from concilium.contracts.plan import Plan, PlanStep
 from concilium.contracts.skill import FILE_SCHEMA
 from concilium.contracts.task import Request
+from concilium.ledger.files import files_in
 
 
 def validate_plan(plan: Plan, request: Request, index: SkillIndex) -> None:
@@ -71,6 +72,9 @@ def _step_problems(step: PlanStep, plan: Plan, request: Request, index: SkillInd
     if is_reference(step.input):
         yield "the input as a whole cannot be a reference; its members can"
         return
+    if files_in(step.input):
+        # Else a planner could name the hash of a file that belongs to somebody else.
+        yield "a file is given by reference, never written out"
     problems: list[str] = []
     value = _with_holes(step.input, plan, request, index, problems)
     yield from problems

@@ -36,6 +36,10 @@ PHRASES: dict[str, dict[Language, str]] = {
         "en": "{format}, {width} × {height} pixels, {mode}, {bytes} bytes",
         "ru": "{format}, {width} × {height} пикселей, {mode}, {bytes} байт",
     },
+    "gave_up": {
+        "en": "step '{step}' was not reformulated: {reason}",
+        "ru": "шаг «{step}» не переформулирован: {reason}",
+    },
     "rejected": {"en": "The planner declined: {reason}", "ru": "Планировщик отказал: {reason}"},
     "bad_plan": {
         "en": "The language planner gave no plan that can be carried out: {reason}",

@@ -9,10 +9,10 @@ def _any(*alternatives: str) -> re.Pattern[str]:
 
 SPEAK = _any(
     r"\b(?:aloud|out loud)\b",
-    r"\b(?:speak|voice|narrate|pronounce|recite|vocali[sz]e)\b",
+    r"\b(?:speak|voice|narrate|pronounce|recite|vocali[sz]e|listen to)\b",
     r"\b(?:to|into) (?:speech|audio|voice)\b|\b(?:audio|speech|voice|spoken) (?:file|recording|version|message)\b",
     r"\b(?:make|generate|create|synthesi[sz]e) (?:an? |the )?(?:audio|speech|wav)\b|\btext.to.speech\b|\btts\b",
-    r"\bвслух\b|озвуч|произнес|проговор|зачита|голосом|синтезируй|\bв речь\b|\bв аудио\b|\bаудио",
+    r"\bвслух\b|озвуч|произнес|проговор|зачита|голосом|послушать|синтезируй|\bв речь\b|\bв аудио\b|\bаудио",
 )
 """Says that something is to be heard, whatever else the clause says."""
 
