@@ -1,17 +1,18 @@
 """The turn as a fold: what the brain decides from a history, and that it decides the same again."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concilium.brain import Brain
 from concilium.contracts.plan import Plan
 from concilium.contracts.states import StepState, TaskState
-from support.turns import PNG, Story, shipped_catalog, turn
+from support.story import PNG, Story, shipped_catalog, turn
 
 CODE = "\n```python\nprint(42)\n```"
 MAIN = "Read this invoice, run this script on its text, read the result aloud" + CODE
 ALONE = Brain(shipped_catalog(), engine_configured=False)
+TWIN = Brain(shipped_catalog(), engine_configured=False)
 HELPED = Brain(shipped_catalog(), engine_configured=True)
 
 
@@ -235,6 +236,7 @@ def test_an_ended_turn_is_left_alone() -> None:
     assert ALONE.advance(ended).model_dump(exclude_defaults=True) == {}
 
 
+@settings(deadline=None)  # a shared machine may be slow; the work is bounded by the list
 @given(st.lists(st.tuples(st.integers(0, 31), st.sampled_from(["done", "fail", "retry", "cancel"])), max_size=30))
 def test_any_history_decides_the_same_again_and_makes_no_attempt_twice(ends: list[tuple[int, str]]) -> None:
     told = Story(ALONE, turn("x", (PNG,), plan=two_branches()))
@@ -249,7 +251,7 @@ def test_any_history_decides_the_same_again_and_makes_no_attempt_twice(ends: lis
                 told.end(step, StepState.CANCELED)
             case _:
                 told.fail(step, retryable=how == "retry")
-        assert Brain(shipped_catalog(), engine_configured=False).advance(told.turn) == ALONE.advance(told.turn)
+        assert TWIN.advance(told.turn) == ALONE.advance(told.turn)
     made = [(d.step, d.attempt) for d in told.dispatched]
     assert len(made) == len(set(made))
     for dispatched in told.dispatched:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concilium.brain import Brain
@@ -18,7 +18,7 @@ from concilium.brain.validate import plan_problems
 from concilium.contracts.parts import FileRef
 from concilium.contracts.skill import AgentManifest, Catalog
 from concilium.contracts.task import Request
-from support.turns import PNG, shipped_catalog, turn
+from support.story import PNG, shipped_catalog, turn
 
 ROOT = Path(__file__).resolve().parents[3]
 INDEX = SkillIndex(shipped_catalog())
@@ -138,6 +138,7 @@ def test_a_request_too_long_to_be_one_order_is_asked_about() -> None:
     assert routed.reason == "too-long"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300), st.lists(st.sampled_from([PNG, PDF]), max_size=3))
 def test_any_text_gets_a_valid_plan_or_a_question(text: str, files: list[FileRef]) -> None:
     decided = BRAIN.advance(turn(text, tuple(files)))
@@ -151,6 +152,7 @@ _JUMBLE = (
 _WORDS = st.sampled_from([*_JUMBLE.split(), "\n"])
 
 
+@settings(deadline=None)
 @given(st.lists(_WORDS, max_size=25), st.lists(st.sampled_from([PNG, PDF]), max_size=3))
 def test_any_jumble_of_orders_gets_a_valid_plan_or_a_question(words: list[str], files: list[FileRef]) -> None:
     request = turn(" ".join(words), tuple(files))

@@ -9,7 +9,7 @@ from concilium.brain.validate import validate_plan
 from concilium.contracts.errors import InvalidPlan
 from concilium.contracts.plan import Plan
 from concilium.contracts.task import Request
-from support.turns import PNG, shipped_catalog
+from support.story import PNG, shipped_catalog
 
 INDEX = SkillIndex(shipped_catalog())
 REQUEST = Request(text="hello", files=(PNG,))
