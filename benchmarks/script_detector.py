@@ -1,4 +1,4 @@
-"""Trains and measures the detector of Cyrillic pages: ``python benchmarks/script_detector.py [--train]``.
+"""Trains and measures the detector of Cyrillic pages: ``python -m benchmarks.script_detector [--train]``.
 
 Pages are drawn, read by the bundled reader and judged. Training uses other sentences, other faces and other sizes than
 the measurement. ``--train`` writes ``script.json`` beside the detector. Nothing is asserted; a table is printed.

@@ -133,10 +133,8 @@ def engines(agent: str) -> Check:
 
     def check(_: Home) -> Iterator[Finding]:
         for engine in importlib.import_module(f"concilium.workers.{agent}").describe_engines():
-            found = (
-                f"{engine.name}: {', '.join(engine.languages)}" if engine.available else f"{engine.name} is not here"
-            )
-            yield Finding(agent, Grade.OK if engine.available else Grade.LIMITED, found, engine.get)
+            grade = Grade.OK if engine.available else Grade.LIMITED
+            yield Finding(agent, grade, f"{engine.name}: {engine.found}", engine.advice)
 
     return check
 

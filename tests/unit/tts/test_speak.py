@@ -52,5 +52,5 @@ async def test_text_without_words_is_refused(tmp_path: Path, text: str) -> None:
 
 
 async def test_an_unknown_voice_fails_clearly(tmp_path: Path) -> None:
-    with pytest.raises(SkillFailed, match="speech-failed"):
+    with pytest.raises(SkillFailed, match="unknown-voice: no voice .zzz.; there are: en-us, ru"):
         await say(tmp_path, text="hello", voice="zzz")

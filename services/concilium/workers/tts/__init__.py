@@ -1,8 +1,8 @@
-"""The tts agent: ``skills``, ``warm_up`` for its runtime; ``describe_engines`` for ``concilium doctor``."""
+"""The tts agent: ``skills`` and ``warm_up`` serve its runtime; ``describe_engines`` serves ``concilium doctor``."""
 
-from concilium.workers.tts.report import EngineReport, describe_engines
+from concilium.workers.tts.report import describe_engines
 from concilium.workers.tts.speak import speak, warm_up
 
-__all__ = ["EngineReport", "describe_engines", "skills", "warm_up"]
+__all__ = ["describe_engines", "skills", "warm_up"]
 
 skills = {"tts.speak": speak}

@@ -1,21 +1,13 @@
-"""What speech engines are here, for ``concilium doctor``."""
+"""Which speech engine is here, for ``concilium doctor``."""
 
-from dataclasses import dataclass
-
-from concilium.workers.tts.speak import ENGINE, VOICES, library
-
-
-@dataclass(frozen=True, slots=True)
-class EngineReport:
-    """One engine: whether it is here, the languages it serves, and the command that brings what is missing."""
-
-    name: str
-    available: bool
-    languages: tuple[str, ...]
-    get: str
+from concilium.workers.runtime.engines import EngineReport
+from concilium.workers.tts.library import GET_ENGINE, find_library
+from concilium.workers.tts.voices import ENGINE
 
 
 def describe_engines() -> list[EngineReport]:
-    """Return the speech engines; nothing is started."""
-    here = library() is not None
-    return [EngineReport(ENGINE, here, tuple(VOICES) if here else (), "" if here else "pip install espeakng-loader")]
+    """Return the speech engine; nothing is started."""
+    parts = find_library()
+    if parts is None:
+        return [EngineReport(ENGINE, False, "is not installed", GET_ENGINE)]
+    return [EngineReport(ENGINE, True, f"speaks English and Russian, from {parts.origin}", "")]
