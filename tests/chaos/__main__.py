@@ -72,6 +72,7 @@ def show(outcome: Outcome, report: Report) -> None:
     say(f"\nrequests sent {outcome.tries}, refused {outcome.refused}, unanswered {outcome.unanswered}")
     _table("faults", outcome.faults)
     _table("ended by themselves", outcome.deaths)
+    _table("the engine's answers", outcome.answers)
     _table("counts", report.counts)
     say(f"\n{'rule':<38} {'violations':>10}")
     for rule, count in report.broken().items():

@@ -18,16 +18,17 @@ from chaos.disk import Disk, can_mount
 from chaos.evidence import Evidence, read_blobs, read_executions, read_histories
 from chaos.faults import Faults
 from chaos.mesh import ChaosMesh
+from chaos.planner import MODEL, Planner
 from chaos.receiver import Receiver
 from chaos.schedule import Fault, make_schedule
 from chaos.work import make_jobs
 from support.agents import free_port
+from support.mesh import GATEWAY
 from support.postgres import Postgres
 
 LEASE_TTL_S = 3.0
 CALM_MAX_S = 150.0
 """A callback whose sender was killed is handed out again after a minute; so the calm may take longer than that."""
-GATEWAY = "support.json_fold"
 UNFENCED = "chaos.unfenced_gateway"
 AGENTS = ("noop", "scribe")
 
@@ -61,6 +62,8 @@ class Outcome:
     evidence: Evidence
     faults: Counter[str] = field(default_factory=Counter)
     deaths: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    """Of the engine."""
     tries: int = 0
     refused: int = 0
     unanswered: int = 0
@@ -71,8 +74,10 @@ class Outcome:
 def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
     """Carry a plan out; return what is left when everything has stopped."""
     began = time.monotonic()
-    receiver_port = free_port()
+    receiver_port, engine_port = free_port(), free_port()
     settings = {
+        "CONCILIUM_ENGINE__URL": f"http://127.0.0.1:{engine_port}/v1",
+        "CONCILIUM_ENGINE__MODEL": MODEL,
         "CONCILIUM_CALLBACKS__ALLOW": json.dumps([f"127.0.0.1:{receiver_port}"]),
         "CONCILIUM_LEDGER__MIN_FREE_BYTES": "0",
     }
@@ -80,7 +85,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
     options = {"agents": AGENTS, "lease_ttl_s": LEASE_TTL_S, "control_module": module, "settings": settings}
     options["controls"] = 2 if plan.postgres else 1
     with ChaosMesh.temporary(**options) as mesh, _ledger_on(mesh, plan) as (url, disk):
-        outcome = asyncio.run(_run(plan, mesh, disk, receiver_port, say))
+        outcome = asyncio.run(_run(plan, mesh, disk, (receiver_port, engine_port), say))
         mesh.stop()
         evidence = outcome.evidence
         evidence.histories = read_histories(url)
@@ -93,7 +98,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
 
 
 async def _run(
-    plan: Plan, mesh: ChaosMesh, disk: Disk | None, receiver_port: int, say: Callable[[str], None]
+    plan: Plan, mesh: ChaosMesh, disk: Disk | None, ports: tuple[int, int], say: Callable[[str], None]
 ) -> Outcome:
     faults = schedule_of(plan, mesh, disk)
     jobs = make_jobs(plan.seed, plan.tasks, plan.length_s, faults)
@@ -102,7 +107,8 @@ async def _run(
     started = time.monotonic()
     say(f"{len(mesh.names)} processes ready after {started - began:.0f} s")
     luck = Faults(mesh, disk, say)
-    async with Receiver(receiver_port, mesh.home.keys / "webhook.key") as receiver:
+    secret = mesh.home.keys / "webhook.key"
+    async with Receiver(ports[0], secret) as receiver, Planner(ports[1], LEASE_TTL_S) as planner:
         callers = Callers(mesh.urls, mesh.key(), receiver.url, plan.seed)
         supervisor = asyncio.create_task(luck.supervise())
         try:
@@ -119,7 +125,14 @@ async def _run(
             plan.tasks, callers.accepted, callers.canceled, {}, callbacks=receiver.received, odd_answers=callers.odd
         )
         return Outcome(
-            evidence, luck.done, luck.deaths, callers.tries, callers.refused, callers.unanswered, calm_s=calm_s
+            evidence,
+            luck.done,
+            luck.deaths,
+            planner.answers,
+            callers.tries,
+            callers.refused,
+            callers.unanswered,
+            calm_s=calm_s,
         )
 
 

@@ -5,6 +5,7 @@
 
 from typing import Any, Self
 
+from concilium.gateway import __main__ as process
 from concilium.gateway import app
 from concilium.ledger import Ledger
 
@@ -20,6 +21,4 @@ class UnfencedLedger(Ledger):
 
 if __name__ == "__main__":
     app.Ledger = UnfencedLedger  # type: ignore[misc]  # the one place where the production class is replaced
-    from support.json_fold import main
-
-    main()
+    process.main()

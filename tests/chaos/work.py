@@ -1,6 +1,7 @@
 """What is asked of the mesh meanwhile: jobs that follow from the seed alone.
 
-A job's text is its plan as a JSON list of steps, which the planner of `chaos.planner` (or a fold) reads back.
+A job's text is its plan as a JSON list of steps, which the engine of `chaos.planner` reads back; a plain job's is a
+sentence that the skill router is sure of.
 """
 
 import json
@@ -28,10 +29,12 @@ class Job:
     deadline_s: float = 300.0
     cancel_after_s: float | None = None
     """Canceled so long after it was accepted."""
+    plain: bool = False
+    """Planned by the skill router, in the submitting transaction."""
 
     @property
     def text(self) -> str:
-        return json.dumps(self.steps)
+        return f'echo "job {self.number} a"' if self.plain else json.dumps(self.steps)
 
 
 def make_jobs(seed: int, count: int, over_s: float, faults: Sequence[Fault]) -> tuple[Job, ...]:
@@ -54,7 +57,7 @@ def _burst(rng: random.Random, number: int, at_s: float) -> Job:
 
 
 def _random(rng: random.Random, number: int, at_s: float) -> Job:
-    shape = rng.choices(("one", "chain", "diamond", "flaky", "broken", "hasty"), (30, 28, 20, 10, 5, 7))[0]
+    shape = rng.choices(("plain", "one", "chain", "diamond", "flaky", "broken", "hasty"), (12, 18, 28, 20, 10, 5, 7))[0]
     steps = _steps(rng, number, shape)
     return Job(
         number,
@@ -63,10 +66,13 @@ def _random(rng: random.Random, number: int, at_s: float) -> Job:
         priority=rng.choice(("high", "normal", "normal", "low")),
         deadline_s=8.0 if shape == "hasty" else 300.0,
         cancel_after_s=round(rng.uniform(0.1, 2.0), 2) if rng.random() < 0.12 else None,
+        plain=shape == "plain",
     )
 
 
 def _steps(rng: random.Random, number: int, shape: str) -> tuple[Step, ...]:
+    if shape == "plain":
+        return (_echo(number, "a"),)
     if shape == "one":
         return (_any(rng, number, "a"),)
     if shape == "chain":
@@ -75,6 +81,8 @@ def _steps(rng: random.Random, number: int, shape: str) -> tuple[Step, ...]:
     if shape == "diamond":
         middle = "bcde"[: rng.randint(2, 4)]
         first, last = _any(rng, number, "a"), _any(rng, number, "z", after=middle)
+        # What the last step is asked is what the second one says.
+        last["input"]["text"] = {"$ref": "#/steps/b/output/text"}
         return (first, *(_any(rng, number, name, after="a") for name in middle), last)
     if shape == "flaky":
         return _echo(number, "a", fail_times=1), _any(rng, number, "b", after="a")
