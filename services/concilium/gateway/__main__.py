@@ -1,6 +1,7 @@
 """``python -m concilium.gateway``: run the control plane of ``CONCILIUM_HOME``."""
 
 import socket
+import sys
 
 import uvicorn
 
@@ -10,6 +11,9 @@ from concilium.gateway.state import Gateway
 from concilium.home import Home
 from concilium.ledger.tx import AdvanceFn
 
+SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter while another wants it. The ledger's writer works in short bursts; at the
+default of 5 ms the event loop would stand still through them."""
 GRACE_S = 5
 """How long running requests may take to end once the server is asked to stop."""
 KEEP_ALIVE_S = 75
@@ -52,6 +56,7 @@ def main() -> None:
     """Run until a signal."""
     home = Home.find()
     configure(home.config.log)
+    sys.setswitchinterval(SWITCH_S)
     make_server(home).run()
 
 

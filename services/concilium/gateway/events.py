@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from concilium.contracts.base import JSON
 from concilium.contracts.errors import BadRequest, ConciliumError
-from concilium.contracts.task import Event, StateEvent
+from concilium.contracts.task import Event, StateEvent, TaskView
 from concilium.gateway.auth import Scope
 from concilium.gateway.openapi import SECURED, problems
 from concilium.gateway.state import Gateway
@@ -67,17 +67,17 @@ async def get_events(
         found = await gateway.ledger.events(task.id, after=after, limit=limit)
         return Response(json_list(found), media_type="application/json")
     return StreamingResponse(
-        stream(gateway, task.id, after),
+        stream(gateway, task, after),
         media_type=EVENT_STREAM,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def stream(gateway: Gateway, task_id: str, after: int) -> AsyncIterator[bytes]:
+async def stream(gateway: Gateway, task: TaskView, after: int) -> AsyncIterator[bytes]:
     """Yield a task's events after a number as server-sent events, until the task ended or the server stops."""
     # Sent at once, so that the caller's side knows that it is connected.
     yield b": stream\n\n"
-    over = (await gateway.ledger.get(task_id)).state.terminal
+    task_id, over = task.id, task.state.terminal
     while not gateway.closing.is_set():
         try:
             found = await gateway.ledger.events(task_id, after=after, limit=PAGE)

@@ -52,7 +52,8 @@ async def complete(request: Request) -> Response:
     gateway, outcome = await _read(request, Completion)
     done = await gateway.ledger.complete(outcome)
     gateway.ring(done.rings)
-    gateway.running.sender.kick()
+    if done.finished:
+        gateway.running.sender.kick()
     return json_answer(CompletionReply(leases=done.leases))
 
 

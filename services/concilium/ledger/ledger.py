@@ -69,7 +69,7 @@ class Ledger(OpenLedger):
 
     async def get(self, task_id: str) -> TaskView:
         """Return a task. Raises `NotFound`."""
-        return await self._read(reads.get, task_id)
+        return await self._look(reads.get, task_id)
 
     async def list_tasks(
         self, key_id: str | None = None, state: TaskState | None = None, limit: int = 50, before: str | None = None
@@ -79,11 +79,11 @@ class Ledger(OpenLedger):
 
     async def events(self, task_id: str, after: int = 0, limit: int = 500) -> list[Event]:
         """Return a task's events after a sequence number. Raises `NotFound`."""
-        return await self._read(reads.events, task_id, after, limit)
+        return await self._look(reads.events, task_id, after, limit)
 
     async def steps(self, task_id: str) -> list[StepRun]:
         """Return every attempt of every step, in the order they were made. Raises `NotFound`."""
-        return await self._read(reads.steps, task_id)
+        return await self._look(reads.steps, task_id)
 
     async def history(self, task_id: str) -> History:
         """Return everything the ledger holds of a task. Raises `NotFound`."""
@@ -160,7 +160,7 @@ class Ledger(OpenLedger):
 
     async def find_key(self, sha256: str) -> ApiKey | None:
         """Return the key whose secret has this hash (`hash_of`), revoked and expired ones too."""
-        return await self._read(keys.find, sha256)
+        return await self._look(keys.find, sha256)
 
     async def list_keys(self) -> list[ApiKey]:
         """Return every key, oldest first."""
@@ -174,6 +174,8 @@ class Ledger(OpenLedger):
 
     async def outbox_due(self, limit: int = 20) -> list[Delivery]:
         """Take callbacks that are due; each is held for `outbox.HOLD_S` seconds."""
+        if not await self._look(outbox.any_due, self._store.clock.now()):
+            return []
         return await self._write(outbox.take_due, limit)
 
     async def outbox_delivered(self, delivery_id: str) -> None:
@@ -264,7 +266,7 @@ class Ledger(OpenLedger):
 
     async def blob_visible(self, sha256: str, key_id: str) -> bool:
         """Whether a key put the blob or owns a task that refers to it."""
-        return await self._read(reads.key_sees, sha256, key_id)
+        return await self._look(reads.key_sees, sha256, key_id)
 
     async def lease_blob(self, held: Held, sha256: str) -> Path:
         """Return the file of a blob for the holder of a lease on a task that refers to it.
@@ -273,7 +275,7 @@ class Ledger(OpenLedger):
             StaleLease: the lease is not current.
             NotFound: the task does not refer to the blob.
         """
-        if not await self._read(reads.lease_holds, held.task_id, held.step, held.attempt, held.fence):
+        if not await self._look(reads.lease_holds, held.task_id, held.step, held.attempt, held.fence):
             raise StaleLease("the lease is not current; drop the work")
         if sha256 not in (await self._read(reads.referred, [held.task_id])).get(held.task_id, ()):
             raise NotFound(f"task {held.task_id} has no file {sha256}")

@@ -85,7 +85,7 @@ class OpenLedger:
         """
         end = time.monotonic() + timeout_s
         with self._waiters.listen(task_id) as news:
-            while await self._read(reads.last_seq, task_id) <= after:
+            while await self._look(reads.last_seq, task_id) <= after:
                 left = end - time.monotonic()
                 if left <= 0:
                     return False
@@ -109,6 +109,12 @@ class OpenLedger:
     async def _read(self, query: "Query[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await self._store.read(query, *args, **kwargs)
+        except DBAPIError as error:
+            raise self._refusal(error) from error
+
+    async def _look(self, query: "Query[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await self._store.look(query, *args, **kwargs)
         except DBAPIError as error:
             raise self._refusal(error) from error
 

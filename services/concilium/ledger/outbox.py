@@ -2,7 +2,7 @@
 
 import random
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, select, text
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, select, text
 
 from concilium.contracts.errors import Conflict, NotFound
 from concilium.ledger import schema
@@ -29,7 +29,13 @@ _DUE = (
     .order_by(_o.due_at)
     .limit(bindparam("count"))
 )
+_ANY_DUE = select(_o.id).where(text("outbox.state = 'queued'"), _o.due_at <= bindparam("now")).limit(1)
 _DUE_FREE = _DUE.with_for_update(of=schema.outbox, skip_locked=True)
+
+
+def any_due(conn: Connection, now: float) -> bool:
+    """Whether a callback is due, so that nothing is written while none is."""
+    return conn.execute(_ANY_DUE, {"now": now}).first() is not None
 
 
 def take_due(tx: Tx, limit: int) -> list[Delivery]:

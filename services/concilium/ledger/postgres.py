@@ -53,6 +53,9 @@ class PostgresStore(Store):
 
         return await self._on_thread(lambda: _patiently(run))
 
+    async def look(self, query: "Query[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.read(query, *args, **kwargs)
+
     async def synchronise(self) -> None:
         self.clock.follow(await self.read(_database_now))
 

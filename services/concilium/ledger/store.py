@@ -58,7 +58,11 @@ class Store(ABC):
 
     @abstractmethod
     async def read(self, query: "Query[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a query on what is committed."""
+        """Run a query on what is committed, however long it takes."""
+
+    @abstractmethod
+    async def look(self, query: "Query[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a query that finds a few rows by their key, where that costs least."""
 
     @abstractmethod
     async def close(self) -> None:

@@ -212,14 +212,14 @@ async def task_events(request: Request) -> Response:
     if not (after.isascii() and after.isdigit() and len(after) <= 16):
         raise Invalid("after must be the number of an event")
     return StreamingResponse(
-        _until_the_end(gateway, task.id, int(after)),
+        _until_the_end(gateway, task, int(after)),
         media_type=events.EVENT_STREAM,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _until_the_end(gateway: Gateway, task_id: str, after: int) -> AsyncIterator[bytes]:
-    async for piece in events.stream(gateway, task_id, after):
+async def _until_the_end(gateway: Gateway, task: TaskView, after: int) -> AsyncIterator[bytes]:
+    async for piece in events.stream(gateway, task, after):
         yield piece
     if not gateway.closing.is_set():
         yield b"event: end\ndata: {}\n\n"
