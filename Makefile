@@ -36,7 +36,7 @@ types: setup ## check the types
 	@$(PYTHON_DIR)/mypy
 
 chaos: setup ## kill, freeze and starve the mesh, then check that nothing was lost (ARGS=…)
-	@PYTHONPATH=tests $(RUN) -m chaos $(ARGS)
+	@$(RUN) -m tests.chaos $(ARGS)
 
 bench: setup ## measure latency, throughput and memory (ARGS=…)
 	@$(RUN) -m benchmarks.path $(ARGS)

@@ -21,7 +21,8 @@ from chaos.run import Outcome, Plan, run  # noqa: E402
 from support.postgres import running_postgres  # noqa: E402
 
 TASKS, LENGTH_S = 300, 75.0
-SHORT_TASKS, SHORT_LENGTH_S = 60, 40.0
+SHORT_TASKS, SHORT_LENGTH_S, SHORT_RED_S = 60, 28.0, 12.0
+"""Faults come in the same order whatever the length; the late completions that the proof needs come first."""
 SHOWN = 12
 """Violations printed of a run."""
 
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         plans = [Plan(seed, tasks, length_s, server, keep=options.logs) for seed in options.seeds for server in servers]
         good = not [plan for plan in plans if not green(plan)]
         if not options.no_red:
-            red = plans[:1] if options.short else [plan for plan in plans if plan.seed == options.seeds[0]]
+            red = [plan for plan in plans if plan.seed == options.seeds[0]]
+            red = [replace(red[0], length_s=SHORT_RED_S, tasks=SHORT_TASKS // 2)] if options.short else red
             good = not [plan for plan in red if not turns_red(replace(plan, fenced=False))] and good
     say(f"\n{'everything as it must be' if good else 'NOT as it must be'}, after {time.monotonic() - began:.0f} s")
     return 0 if good else 1

@@ -62,9 +62,7 @@ def make_schedule(
     wanted += [(Kind.LATE, name) for name in runners]
     wanted += [(kind, "redis") for kind in (Kind.PAUSE, Kind.RESTART_WITH_DATA, Kind.RESTART_WITHOUT_DATA)]
     wanted += [(Kind.DISK_FULL, "disk")] if disk else []
-    first = rng.sample(wanted, len(wanted))
-    # The proof without fences needs late completions: they come early, whatever else a short run leaves out.
-    first.sort(key=lambda choice: choice[0] is not Kind.LATE)
+    first = _one_of_each_first(rng.sample(wanted, len(wanted)))
     faults: list[Fault] = []
     at_s = CALM_S
     while at_s < length_s:
@@ -75,11 +73,23 @@ def make_schedule(
     return tuple(faults)
 
 
+def _one_of_each_first(faults: list[tuple[Kind, str]]) -> list[tuple[Kind, str]]:
+    """Return the faults with one of each kind before the others, so that a short run leaves no kind out.
+
+    A late completion is the very first: the proof without fences needs it.
+    """
+    firsts = {kind: faults.index((kind, target)) for kind, target in reversed(faults)}
+    heads = sorted(firsts.values(), key=lambda index: (faults[index][0] is not Kind.LATE, index))
+    return [faults[index] for index in heads] + [fault for n, fault in enumerate(faults) if n not in heads]
+
+
 def _duration(rng: random.Random, kind: Kind, ttl_s: float) -> float:
     if kind is Kind.LATE:
         return ttl_s + LATE_S + rng.uniform(0.0, 1.0)
     if kind is Kind.FREEZE:
         return ttl_s + rng.uniform(0.5, 2.0)
-    if kind in {Kind.PAUSE, Kind.DISK_FULL}:
+    if kind is Kind.DISK_FULL:
+        return rng.uniform(3.0, 5.0)
+    if kind is Kind.PAUSE:
         return rng.uniform(1.0, 3.0)
     return rng.uniform(0.1, 1.5)

@@ -38,22 +38,24 @@ class Job:
 
 
 def make_jobs(seed: int, count: int, over_s: float, faults: Sequence[Fault]) -> tuple[Job, ...]:
-    """Return the jobs of a seed: random ones over the time, and a burst before each `Kind.LATE`, in order of time."""
+    """Return the jobs of a seed in order of time: random ones, and bursts before faults that need work under way."""
     rng = random.Random(seed * 7919 + 1)
-    late = [fault.at_s for fault in faults if fault.kind is Kind.LATE]
-    times = [at_s - BURST_BEFORE_S for at_s in late for _ in range(BURST)][: count // 2]
-    bursts = len(times)
-    times += [rng.uniform(0.0, over_s) for _ in range(count - bursts)]
-    jobs = [
-        _burst(rng, number, at_s) if number < bursts else _random(rng, number, at_s)
-        for number, at_s in enumerate(times)
-    ]
+    moments = [(f.at_s - BURST_BEFORE_S, f.kind) for f in faults if f.kind in {Kind.LATE, Kind.DISK_FULL}]
+    bursts = [moment for moment in moments for _ in range(BURST)][: count // 2]
+    jobs = [_burst(rng, number, *moment) for number, moment in enumerate(bursts)]
+    jobs += [_random(rng, number, rng.uniform(0.0, over_s)) for number in range(len(bursts), count)]
     return tuple(sorted(jobs, key=lambda job: job.at_s))
 
 
-def _burst(rng: random.Random, number: int, at_s: float) -> Job:
-    """Work that ends while its runner's network stands still."""
-    return Job(number, at_s, (_echo(number, "a", sleep_s=round(rng.uniform(0.5, 1.2), 2)),), priority="high")
+def _burst(rng: random.Random, number: int, at_s: float, kind: Kind) -> Job:
+    """Return work that ends while its runner's network stands still, or whose file finds no room on the disk."""
+    sleep_s = round(rng.uniform(0.5, 1.2), 2)
+    step = (
+        _echo(number, "a", sleep_s=sleep_s)
+        if kind is Kind.LATE
+        else _step(number, "a", "", "scribe.write", size=400_000, sleep_s=sleep_s)
+    )
+    return Job(number, at_s, (step,), priority="high")
 
 
 def _random(rng: random.Random, number: int, at_s: float) -> Job:
