@@ -62,7 +62,7 @@ def running_postgres() -> Iterator[Postgres]:
 @contextlib.contextmanager
 def _server(programs: Path, root: Path, data: Path, user: str | None) -> Iterator[None]:
     # fsync stays on: what a commit costs is part of what the tests and measurements see.
-    command = [programs / "postgres", "-D", data, "-k", root, "-h", "", "-c", "max_connections=60"]
+    command = [str(programs / "postgres"), "-D", str(data), "-k", str(root), "-h", "", "-c", "max_connections=60"]
     with (root / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=root, user=user, stdout=log, stderr=log)
     try:
