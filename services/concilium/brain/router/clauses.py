@@ -7,8 +7,8 @@ from concilium.brain.router.lexicon import SPEAK, SPEAK_WEAK
 
 _CUT = re.compile(
     r"[.!?;,\n]+(?=\s|$)|\s[—–-]\s"
-    r"|\b(?:and then|and also|then|and|after that|afterwards|next|finally|plus)\b"
-    r"|\b(?:а также|а затем|а потом|и затем|и потом|затем|потом|после этого|после чего|и|а|в конце|наконец)\b",
+    r"|\b(?:and then|and also|then|and|but|after that|afterwards|next|finally|plus)\b"
+    r"|\b(?:а также|а затем|а потом|и затем|и потом|затем|потом|после этого|после чего|и|а|но|в конце|наконец)\b",
     re.IGNORECASE,
 )
 _ADVERB = re.compile(

@@ -78,6 +78,8 @@ def _images(clause: Clause, material: Material) -> list[int]:
         return named
     if len(images) > 1 and words.LAST.search(clause.key):
         return [images[-1]]
+    if len(images) > 1 and words.FIRST_FEW.search(clause.key):
+        raise Unsure("unclear")
     wanted = [n for n, pattern in enumerate(words.ORDINALS) if pattern.search(clause.key)]
     if wanted and len(images) > 1:
         if max(wanted) >= len(images):
@@ -175,7 +177,10 @@ def _spoken_sources(clause: Clause, material: Material) -> list[JSON]:
     if words.IMAGE.search(clause.key) and fresh:
         return [material.text_of(_ocr(image, clause, material)) for image in _images(clause, material)]
     if words.PRINTED.search(clause.key) and not material.steps:
-        raise Unsure("nothing-to-speak")
+        if not words.SCRIPT.search(clause.key):
+            raise Unsure("nothing-to-speak")
+        _run(clause, material)
+        return [material.last_text(RUN)]
     if words.TEXT.search(clause.key) and not words.PRINTED.search(clause.key) and _has(material, OCR):
         return [material.last_text(OCR)]
     newest = material.last_text()

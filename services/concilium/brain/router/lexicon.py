@@ -87,8 +87,20 @@ SEPARATELY = _any(
     r"отдельно|независимо|параллельно|одновременно|\bтакже\b|\bеще\b",
 )
 
+BEYOND = _any(
+    r"\b(?:translate|delete|remove|e-?mail|summari[sz]e|rename|resize|crop|compare|upload|download|install)\b",
+    r"\b(?:if|unless|whenever|until|twice|repeatedly)\b|\b\w+ times\b",
+    r"\bevery (?:second|minute|hour|day|week|month)\b",
+    r"перевед[иу]|удали|сотри|перешли|переименуй|сравни|уменьш|увелич|обреж|загрузи|скачай|установи",
+    r"\bесли\b|\bпока не\b|кажд(?:ый|ую|ые) (?:день|час|минут|недел|раз)|\bдважды\b|\b\w+ раз(?:а)?\b",
+)
+"""Orders no rule carries out: foreign verbs, conditions, repetition. A clause with one is asked about."""
+
+FIRST_FEW = _any(r"\bfirst (?:two|three|few|\d+)\b", r"\bперв(?:ые|ых) (?:две|два|три|двух|трех|несколько|\d+)")
+
 NEGATED = _any(
-    r"^(?:but |and )?(?:do not|don't|never|ignore the (?!above|previous|prior|rules|instructions)|without|except)\b",
+    r"^(?:but |and |please )?(?:do not|don't|never|not|without|except)\b",
+    r"^(?:but |and |please )?ignore the (?!above|previous|prior|rules|instructions)",
     r"^(?:но |а |и )?(?:не|без|кроме|никогда не)\b",
 )
 """A clause that only forbids; nothing is done for it."""

@@ -121,7 +121,10 @@ class SkillRouter:
     def _skill(self, clause: Clause, previous: str | None, files: Sequence[FileRef]) -> str | None:
         scores = {k: v for k, v in self._examples.scores(clause.raw).items() if k in RULED}
         best = max(scores, key=lambda label: scores[label], default="")
-        found = best if scores.get(best, 0.0) >= CLAUSE_MIN else skill_of(clause)
+        if scores.get(best, 0.0) >= CLAUSE_MIN:
+            found: str | None = best
+        else:
+            found = None if words.BEYOND.search(clause.key) else skill_of(clause)
         if found is None and previous and _elliptical(clause):
             found = previous
         if found == OCR and not files and words.SPEAK.search(clause.key):
