@@ -5,14 +5,14 @@ callbacks saw, and say where these break a promise.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
 from chaos.evidence import Evidence, Execution
 from concilium.contracts.parts import FilePart
 from concilium.contracts.states import STEP_TRANSITIONS, TASK_TRANSITIONS, StepState, TaskState
-from concilium.contracts.task import ArtifactEvent, Event, StageEvent, StateEvent, StepEvent
+from concilium.contracts.task import ArtifactEvent, Event, Problem, StageEvent, StateEvent, StepEvent
 from concilium.ledger import History
 
 
@@ -297,10 +297,12 @@ def _counts(evidence: Evidence) -> dict[str, int]:
         "requests": evidence.jobs,
         "tasks": len(evidence.histories),
         **{f"tasks {state.value}": states[state.value] for state in TaskState if states[state.value]},
+        **_problems("tasks", (history.task.problem for history in histories)),
         "steps completed": sum(move.state is StepState.COMPLETED for move in moves),
         "grants": sum(move.state is StepState.WORKING for move in moves),
         "leases taken back": lost,
         "attempts failed": sum(move.state is StepState.FAILED for move in moves),
+        **_problems("attempts", (move.problem for move in moves if move.state is StepState.FAILED)),
         "executions started": starts,
         "executions finished": ends["completed"],
         "executions killed": starts - sum(ends.values()),
@@ -309,6 +311,11 @@ def _counts(evidence: Evidence) -> dict[str, int]:
         "callbacks repeated": len(evidence.callbacks) - len({c.message_id for c in evidence.callbacks}),
         "events": sum(len(history.events) for history in histories),
     }
+
+
+def _problems(of: str, problems: Iterable[Problem | None]) -> dict[str, int]:
+    """Count problems by their type."""
+    return {f"  {of} {kind}": count for kind, count in sorted(Counter(p.type for p in problems if p).items())}
 
 
 def _terminal(event: Event) -> bool:

@@ -24,7 +24,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 async def relay(listen: int, to: int) -> None:
     """Serve until killed."""
-    open_pumps: set[asyncio.Future[list[None]]] = set()
+    open_pumps: set[asyncio.Future[tuple[None, None]]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import psycopg
 
@@ -82,9 +83,14 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
         "CONCILIUM_LEDGER__MIN_FREE_BYTES": "0",
     }
     module = GATEWAY if plan.fenced else UNFENCED
-    options = {"agents": AGENTS, "lease_ttl_s": LEASE_TTL_S, "control_module": module, "settings": settings}
+    options: dict[str, Any] = {
+        "agents": AGENTS,
+        "lease_ttl_s": LEASE_TTL_S,
+        "control_module": module,
+        "settings": settings,
+    }
     options["controls"] = 2 if plan.postgres else 1
-    with ChaosMesh.temporary(**options) as mesh, _ledger_on(mesh, plan) as (url, disk):
+    with ChaosMesh.temporary(**options) as made, _ledger_on(mesh := cast("ChaosMesh", made), plan) as (url, disk):
         outcome = asyncio.run(_run(plan, mesh, disk, (receiver_port, engine_port), say))
         mesh.stop()
         evidence = outcome.evidence
@@ -188,9 +194,9 @@ def _database(server: Postgres, name: str, disk: Disk | None) -> str:
             space = disk.folder / "tables"
             space.mkdir()
             _own_like(space, server.socket_dir / "data")
-            conn.execute(f"CREATE TABLESPACE {name}_space LOCATION '{space}'")  # type: ignore[arg-type]  # our own words
+            conn.execute(f"CREATE TABLESPACE {name}_space LOCATION '{space}'")
             where = f" TABLESPACE {name}_space"
-        conn.execute(f"CREATE DATABASE {name}{where}")  # type: ignore[arg-type]  # as above
+        conn.execute(f"CREATE DATABASE {name}{where}")
     return server.url(name)
 
 

@@ -20,5 +20,5 @@ class UnfencedLedger(Ledger):
 
 
 if __name__ == "__main__":
-    app.Ledger = UnfencedLedger  # type: ignore[misc]  # the one place where the production class is replaced
+    app.Ledger = UnfencedLedger  # type: ignore[attr-defined]  # the one place where the production class is replaced
     process.main()
