@@ -57,7 +57,7 @@ class PostgresStore(Store):
         return await self.read(query, *args, **kwargs)
 
     async def synchronise(self) -> None:
-        self.clock.follow(await self.read(_database_now))
+        self.clock.follow(*await self.read(_database_now))
 
     async def close(self) -> None:
         if self._closed:
@@ -105,5 +105,8 @@ def _patiently(run: Callable[[], T]) -> T:
     raise Unavailable("the database rolled the transaction back again and again; try later")
 
 
-def _database_now(conn: Connection) -> float:
-    return float(conn.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+def _database_now(conn: Connection) -> tuple[float, float, float]:
+    """Return the database's clock between two looks at ours, taken on the thread that asks."""
+    asked = time.time()
+    found = float(conn.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+    return asked, found, time.time()

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from concilium.contracts.errors import Unavailable
 from concilium.contracts.parts import FileRef
 from concilium.contracts.runner import Held, ProgressNote
 from concilium.contracts.task import Request, Submission
+from concilium.ledger.clock import Clock
 from concilium.ledger.codec import dumps, loads
 from concilium.ledger.files import files_in
 from concilium.ledger.pace import Pace
@@ -107,3 +109,16 @@ async def test_a_full_sqlite_file_refuses_submissions_and_works_again_when_space
 async def _limit_pages(mesh, pages: int) -> None:  # type: ignore[no-untyped-def]  # reaches into the store
     """Let the database grow to so many pages; SQLite says FULL beyond them, as it does on a full disk."""
     await mesh.ledger._store.write(lambda tx: tx.conn.exec_driver_sql(f"PRAGMA max_page_count={pages}").all())
+
+
+def test_the_clock_follows_the_databases_by_the_middle_of_the_question() -> None:
+    clock, now = Clock(), time.time()
+    clock.follow(now, now + 100.1, now + 0.2)
+    assert abs(clock.now() - time.time() - 100.0) < 0.001
+
+
+def test_a_clock_reading_during_which_the_process_stood_still_is_not_believed() -> None:
+    clock, now = Clock(), time.time()
+    clock.follow(now, now + 100.0, now)
+    clock.follow(now, now, now + 5.0)  # frozen between the database's answer and the look at our own clock
+    assert abs(clock.now() - time.time() - 100.0) < 0.001
