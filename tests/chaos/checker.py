@@ -7,6 +7,7 @@ callbacks saw, and say where these break a promise.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 
 from chaos.evidence import Evidence, Execution
@@ -14,6 +15,9 @@ from concilium.contracts.parts import FilePart
 from concilium.contracts.states import STEP_TRANSITIONS, TASK_TRANSITIONS, StepState, TaskState
 from concilium.contracts.task import ArtifactEvent, Event, Problem, StageEvent, StateEvent, StepEvent
 from concilium.ledger import History
+
+CLOCKS_APART = timedelta(seconds=1)
+"""An agent's clock and a ledger's that follows its database's may disagree by less."""
 
 
 @dataclass(frozen=True)
@@ -140,18 +144,31 @@ def one_completion(evidence: Evidence) -> Found:
 
 def no_rerun(evidence: Evidence) -> Found:
     """Once a step is completed nobody grants it again, makes another attempt of it, or starts it at an agent."""
-    starts = _by_key(evidence, "start")
+    lines = _by_key(evidence)
     for task_id, history in evidence.histories.items():
         for step, events in _events_by_step(history).items():
-            at = next((e.at for e, move in events if move.state is StepState.COMPLETED), None)
-            if at is None:
+            number = next((n for n, (_, move) in enumerate(events) if move.state is StepState.COMPLETED), None)
+            if number is None:
                 continue
-            first = next(i for i, (_, move) in enumerate(events) if move.state is StepState.COMPLETED)
-            for event, move in events[first + 1 :]:
-                yield task_id, f"step {step} became {move.state} at {event.seq}, after its completion"
-            for line in starts.get(f"{task_id}.{step}", ()):
-                if line.at > at:
-                    yield task_id, f"agent {line.agent} started {line.run_id} at {line.at}, completed at {at}"
+            event, done = events[number]
+            for later, move in events[number + 1 :]:
+                yield task_id, f"step {step} became {move.state} at {later.seq}, after its completion"
+            for line in _started_after(lines.get(f"{task_id}.{step}", []), done, event.at):
+                yield task_id, f"agent {line.agent} started {line.run_id} at {line.at}, completed at {event.at}"
+
+
+def _started_after(lines: list[Execution], done: StepEvent, at: datetime) -> Iterator[Execution]:
+    """Yield the starts of a step that came after its completion was committed.
+
+    Told by what cannot be otherwise, not by two clocks: a later attempt or fence than the one that completed, or a
+    place in the log behind the execution that did. Clocks decide only when they are far apart.
+    """
+    over = False
+    for line in lines:
+        newer = line.attempt > done.attempt or line.fence > done.fence
+        if line.event == "start" and (over or newer or line.at - at > CLOCKS_APART):
+            yield line
+        over = over or (line.attempt == done.attempt and line.outcome == "completed")
 
 
 def one_execution(evidence: Evidence) -> Found:
@@ -344,11 +361,10 @@ def _by_attempt(history: History) -> dict[tuple[str, int], list[StepEvent]]:
     return found
 
 
-def _by_key(evidence: Evidence, kind: str) -> dict[str, list[Execution]]:
+def _by_key(evidence: Evidence) -> dict[str, list[Execution]]:
     found: dict[str, list[Execution]] = {}
     for line in evidence.executions:
-        if line.event == kind:
-            found.setdefault(line.step_key, []).append(line)
+        found.setdefault(line.step_key, []).append(line)
     return found
 
 

@@ -225,6 +225,14 @@ BAD: dict[str, tuple[str, Callable[[], Evidence]]] = {
         "no finished step runs again",
         lambda: replace(good(), executions=[*good_lines(), line(6.5, "start", "a", 2)]),
     ),
+    "a finished step started under a later fence": (
+        "no finished step runs again",
+        lambda: replace(good(), executions=[*good_lines(), replace(line(6.1, "start", "a"), fence=3)]),
+    ),
+    "a finished step started a while later": (
+        "no finished step runs again",
+        lambda: replace(good(), executions=[line(8.0, "start", "a"), *good_lines()]),
+    ),
     "a run finished twice": (
         "one execution of what is finished",
         lambda: replace(good(), executions=[*good_lines(), line(5.95, "end", "a", outcome="completed")]),
