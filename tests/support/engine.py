@@ -85,8 +85,8 @@ def completion(text: str | None, finish: str = "stop") -> web.Response:
 
 
 @contextlib.asynccontextmanager
-async def running_engine(*replies: Reply) -> AsyncIterator[ScriptedEngine]:
-    """Serve on a free loopback port."""
+async def running_engine(*replies: Reply, port: int = 0) -> AsyncIterator[ScriptedEngine]:
+    """Serve on that loopback port, on a free one when it is 0."""
     engine = ScriptedEngine(list(replies))
     engine.gate.set()
     app = web.Application()
@@ -95,7 +95,7 @@ async def running_engine(*replies: Reply) -> AsyncIterator[ScriptedEngine]:
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
         engine.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
         yield engine
     finally:
