@@ -1,6 +1,6 @@
 """``make chaos``: the mesh under seeded bad luck, on both databases, and the proof that the checker would notice.
 
-python -m tests.chaos [--tasks 300] [--seeds 1] [--ledger both] [--short] [--no-red] [--logs DIR]
+python -m tests.chaos [--tasks 300] [--seeds 1] [--ledger both] [--short] [--supervised] [--no-red] [--logs DIR]
 """
 
 import argparse
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str]) -> int:
         length_s = SHORT_LENGTH_S if options.short else LENGTH_S
         plans = [Plan(seed, tasks, length_s, server, keep=options.logs) for seed in options.seeds for server in servers]
         good = not [plan for plan in plans if not green(plan)]
+        if options.supervised:
+            good = green(replace(plans[0], supervised=True)) and good
         if not options.no_red:
             red = [plan for plan in plans if plan.seed == options.seeds[0]]
             red = [replace(red[0], length_s=SHORT_RED_S, tasks=SHORT_TASKS // 2)] if options.short else red
@@ -51,7 +53,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def green(plan: Plan) -> bool:
     """Run a plan; return whether nothing was lost."""
-    say(f"\n=== seed {plan.seed} on {plan.ledger}: {plan.tasks} tasks, {plan.length_s:g} s of bad luck ===")
+    where = f"{plan.ledger}{', supervised' if plan.supervised else ''}"
+    say(f"\n=== seed {plan.seed} on {where}: {plan.tasks} tasks, {plan.length_s:g} s of bad luck ===")
     outcome = run(plan, say)
     report = check(outcome.evidence)
     show(outcome, report)
@@ -71,9 +74,11 @@ def turns_red(plan: Plan) -> bool:
 
 def show(outcome: Outcome, report: Report) -> None:
     """Print what was done, what came of it, and each rule's verdict."""
-    say(f"\nrequests sent {outcome.tries}, refused {outcome.refused}, unanswered {outcome.unanswered}")
-    _table("faults", outcome.faults)
-    _table("ended by themselves", outcome.deaths)
+    callers = outcome.callers
+    say(f"\nrequests sent {callers.tries}, refused {callers.refused}, unanswered {callers.unanswered}")
+    say(f"for lack of space: {callers.disk_full} requests refused, {outcome.full} other writes")
+    _table("faults", outcome.luck.done)
+    _table("ended by themselves", outcome.luck.deaths)
     _table("the engine's answers", outcome.answers)
     _table("counts", report.counts)
     say(f"\n{'rule':<38} {'violations':>10}")
@@ -104,6 +109,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[1])
     parser.add_argument("--ledger", choices=("sqlite", "postgres", "both"), default="both")
     parser.add_argument("--short", action="store_true", help="about two minutes")
+    parser.add_argument(
+        "--supervised", action="store_true", help="one more run, under the supervisor of `concilium up`"
+    )
     parser.add_argument("--no-red", action="store_true", help="leave the proof without fences out")
     parser.add_argument("--logs", type=Path, help="keep every process's log in this folder")
     return parser.parse_args(arguments)

@@ -31,6 +31,8 @@ class Callers:
     """Answers that no client should get, whatever goes on."""
     tries: int = 0
     refused: int = 0
+    disk_full: int = 0
+    """Refusals for lack of space."""
     unanswered: int = 0
 
     async def run(self, jobs: Sequence[Job]) -> None:
@@ -80,6 +82,7 @@ class Callers:
                     if answer.status in wanted:
                         return body
                     self.refused += 1
+                    self.disk_full += "disk is full" in str(body)
                     if answer.status not in _TRY_AGAIN:
                         self.odd.append(f"POST {path.rsplit('/', 1)[-1]}: {answer.status} {str(body)[:300]}")
             except _BROKEN:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -48,7 +49,12 @@ class Disk:
         self._balloon = folder / "balloon"
 
     def fill(self) -> None:
-        """Leave no room for another byte: what is written from now on ends with ENOSPC."""
+        """Leave no room for another byte: what is written from now on ends with ENOSPC.
+
+        A SQLite log that was longer once is written over without needing room, so it is emptied first.
+        """
+        for path in self.folder.glob("*.sqlite3"):
+            _empty_log(path)
         with self._balloon.open("ab", buffering=0) as file:
             for size in _CHUNKS:
                 while _grown(file.fileno(), size):
@@ -62,6 +68,16 @@ class Disk:
         """Let go of it and of what is on it."""
         libc = ctypes.CDLL(None, use_errno=True)
         libc.umount2(os.fsencode(self.folder), 2)  # MNT_DETACH of umount2(2)
+
+
+def _empty_log(path: Path) -> None:
+    conn = sqlite3.connect(path, timeout=1.0)
+    try:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError:
+        pass  # somebody reads it right now; then it keeps its length, and only blobs find no room
+    finally:
+        conn.close()
 
 
 def _grown(file: int, size: int) -> bool:

@@ -30,7 +30,7 @@ class Faults:
         self._mesh = mesh
         self._disk = disk
         self._say = say
-        self._locks = {name: asyncio.Lock() for name in (*mesh.names, "disk")}
+        self._locks = {name: asyncio.Lock() for name in (*mesh.all_names, "disk")}
 
     async def run(self, faults: Sequence[Fault]) -> None:
         """Commit every fault at its time; return when the last one is over."""

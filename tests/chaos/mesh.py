@@ -56,6 +56,11 @@ class ChaosMesh(Mesh):
         return ("redis", *self.control_names, *self.agents, *self.link_names, *self.runner_names)
 
     @property
+    def all_names(self) -> tuple[str, ...]:
+        """Everything that bad luck may befall."""
+        return self.names
+
+    @property
     def urls(self) -> tuple[str, ...]:
         """The control planes."""
         return tuple(f"http://127.0.0.1:{self._ports[name]}" for name in self.control_names)

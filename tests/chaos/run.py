@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from chaos.mesh import ChaosMesh
 from chaos.planner import MODEL, Planner
 from chaos.receiver import Receiver
 from chaos.schedule import Fault, make_schedule
+from chaos.supervised import SUPERVISOR, SupervisedMesh
 from chaos.work import make_jobs
 from support.agents import free_port
 from support.mesh import GATEWAY
@@ -44,6 +45,8 @@ class Plan:
     """How long things go wrong."""
     postgres: Postgres | None = None
     fenced: bool = True
+    supervised: bool = False
+    """Under the supervisor of ``concilium up``, in the place of the harness."""
     keep: Path | None = None
     """Where to leave the logs."""
 
@@ -53,7 +56,7 @@ class Plan:
 
     @property
     def word(self) -> str:
-        return "fenced" if self.fenced else "unfenced"
+        return "supervised" if self.supervised else "fenced" if self.fenced else "unfenced"
 
 
 @dataclass
@@ -61,15 +64,14 @@ class Outcome:
     """What happened."""
 
     evidence: Evidence
-    faults: Counter[str] = field(default_factory=Counter)
-    deaths: Counter[str] = field(default_factory=Counter)
-    answers: Counter[str] = field(default_factory=Counter)
+    callers: Callers
+    luck: Faults
+    answers: Counter[str]
     """Of the engine."""
-    tries: int = 0
-    refused: int = 0
-    unanswered: int = 0
+    calm_s: float
     took_s: float = 0.0
-    calm_s: float = 0.0
+    full: int = 0
+    """Writes of the control planes that found no room, by their logs."""
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
@@ -90,9 +92,11 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
         "settings": settings,
     }
     options["controls"] = 2 if plan.postgres else 1
-    with ChaosMesh.temporary(**options) as made, _ledger_on(mesh := cast("ChaosMesh", made), plan) as (url, disk):
+    kind = SupervisedMesh if plan.supervised else ChaosMesh
+    with kind.temporary(**options) as made, _ledger_on(mesh := cast("ChaosMesh", made), plan) as (url, disk):
         outcome = asyncio.run(_run(plan, mesh, disk, (receiver_port, engine_port), say))
         mesh.stop()
+        outcome.full = sum(mesh.log(name).count("the disk is full") for name in mesh.control_names)
         evidence = outcome.evidence
         evidence.histories = read_histories(url)
         evidence.executions = [line for name in AGENTS for line in read_executions(name, mesh.home.agent_state(name))]
@@ -130,16 +134,7 @@ async def _run(
         evidence = Evidence(
             plan.tasks, callers.accepted, callers.canceled, {}, callbacks=receiver.received, odd_answers=callers.odd
         )
-        return Outcome(
-            evidence,
-            luck.done,
-            luck.deaths,
-            planner.answers,
-            callers.tries,
-            callers.refused,
-            callers.unanswered,
-            calm_s=calm_s,
-        )
+        return Outcome(evidence, callers, luck, planner.answers, calm_s)
 
 
 def schedule_of(plan: Plan, mesh: ChaosMesh, disk: Disk | None) -> tuple[Fault, ...]:
@@ -152,6 +147,7 @@ def schedule_of(plan: Plan, mesh: ChaosMesh, disk: Disk | None) -> tuple[Fault, 
         runners=mesh.runner_names,
         agents=AGENTS,
         disk=disk is not None,
+        supervisor=SUPERVISOR if plan.supervised else "",
     )
 
 

@@ -54,13 +54,20 @@ def make_schedule(
     runners: Sequence[str],
     agents: Sequence[str],
     disk: bool,
+    supervisor: str = "",
 ) -> tuple[Fault, ...]:
-    """Return the faults of a seed: every kind on every target once, in random order, then at random."""
+    """Return the faults of a seed: every kind on every target once, in random order, then at random.
+
+    Under a supervisor there are no networks to stand still, and Redis comes back without its data, as it is set up.
+    """
     rng = random.Random(seed)
     wanted = [(Kind.KILL, name) for name in (*controls, *runners, *agents)]
     wanted += [(Kind.FREEZE, name) for name in (*controls, *runners, *agents, "redis")]
-    wanted += [(Kind.LATE, name) for name in runners]
-    wanted += [(kind, "redis") for kind in (Kind.PAUSE, Kind.RESTART_WITH_DATA, Kind.RESTART_WITHOUT_DATA)]
+    wanted += [(Kind.PAUSE, "redis"), (Kind.RESTART_WITHOUT_DATA, "redis")]
+    if supervisor:
+        wanted += [(Kind.KILL, supervisor)]
+    else:
+        wanted += [(Kind.RESTART_WITH_DATA, "redis"), *((Kind.LATE, name) for name in runners)]
     wanted += [(Kind.DISK_FULL, "disk")] if disk else []
     first = _one_of_each_first(rng.sample(wanted, len(wanted)))
     faults: list[Fault] = []
@@ -76,9 +83,10 @@ def make_schedule(
 def _one_of_each_first(faults: list[tuple[Kind, str]]) -> list[tuple[Kind, str]]:
     """Return the faults with one of each kind before the others, so that a short run leaves no kind out.
 
-    A late completion is the very first: the proof without fences needs it.
+    A late completion is the very first: the proof without fences needs it. What befalls a control plane counts as a
+    kind of its own.
     """
-    firsts = {kind: faults.index((kind, target)) for kind, target in reversed(faults)}
+    firsts = {(kind, "control" in target): faults.index((kind, target)) for kind, target in reversed(faults)}
     heads = sorted(firsts.values(), key=lambda index: (faults[index][0] is not Kind.LATE, index))
     return [faults[index] for index in heads] + [fault for n, fault in enumerate(faults) if n not in heads]
 
