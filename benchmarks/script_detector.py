@@ -24,7 +24,7 @@ from concilium.workers.vision.lines import Line
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20
 ROWS = 16
-PAGE_LIMIT, LINE_LIMIT = 2.0, 7.0
+PAGE_LIMIT, LINE_LIMIT = 2.0, 10.0
 """Chosen above what training pages of Latin script reach."""
 Examples = list[tuple[Sequence[Line], bool]]
 """Pages as they were read, and whether they are Cyrillic."""
@@ -152,7 +152,9 @@ def measure(groups: dict[str, Examples]) -> None:
         ]
         alone = [script.judge([line]).cyrillic for line in lines]
         words = [
-            script.word_score(script.features(w, s, known.pairs), known) > 0 for n in lines for w, s in script.words(n)
+            script.word_score(script.features(w, s, known.pairs), len(w), known) > 0
+            for n in lines
+            for w, s in script.words(n)
         ]
         span = f"{min(v.page for v in verdicts):.0f}…{max(v.page for v in verdicts):.0f}"
         print(

@@ -1,6 +1,5 @@
 """``vision.ocr``: the text of an image, by the engine that knows its script, or a refusal; never look-alikes."""
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -17,6 +16,9 @@ from concilium.workers.vision.pool import on_thread
 GET_RUSSIAN = "apt-get install -y tesseract-ocr tesseract-ocr-rus"
 CODES = {"en": "eng", "ru": "rus", "de": "deu", "fr": "fra", "es": "spa", "it": "ita", "pl": "pol", "uk": "ukr"}
 """Two-letter codes and tesseract's own."""
+ASK_RUSSIAN = 'ask with languages ["ru"], or leave languages out'
+STRAY_CYRILLIC = 0.1
+"""A page with a larger part of its letters Cyrillic is not an English one with misread letters."""
 SMALL_TEXT = 20
 """Lines lower than this, in pixels, are read again on an enlarged page."""
 ENLARGED_PIXELS = 12_000_000
@@ -54,7 +56,7 @@ async def ocr(ctx: SkillContext, data: JSON) -> SkillResult:
     output = {
         "text": text,
         "lines": [line.as_json() for line in reading.lines],
-        "language": "ru" if len(re.findall("[А-яЁё]", text)) > len(re.findall("[A-Za-z]", text)) else "en",
+        "language": "ru" if script.cyrillic_share(text) > 0.5 else "en",
         "engine": reading.engine,
         "width": found.image.width,
         "height": found.image.height,
@@ -64,27 +66,39 @@ async def ocr(ctx: SkillContext, data: JSON) -> SkillResult:
 
 
 async def _read(image: Image.Image, asked: tuple[str, ...], ctx: SkillContext) -> Reading:
-    """Choose the engine: the bundled one for English and for the unknown, tesseract for what only it can read."""
+    """Choose the engine: tesseract where it has the languages, which errs less; else the bundled reader for Latin."""
     here = await tesseract.languages()
-    if asked not in ((), ("eng",)) or not rapid.present():
-        wanted = asked or ("rus", "eng")
-        _require(wanted, here)
-        return await _by_tesseract(image, wanted, ctx)
-    lines = await _zoomed(image, lambda page: on_thread(rapid.read, page, int(ctx.settings.get("threads", 2))))
-    verdict = script.judge(lines)
-    if not verdict.cyrillic:
-        return Reading(rapid.NAME, layout.arrange([n for n in lines if n.confidence >= rapid.CONFIDENCE_MIN]))
-    if asked:
-        raise SkillFailed("unsupported_script", f"the page is Cyrillic, not English; {_how_russian(here)}")
-    if "rus" not in here:
+    if asked not in ((), ("eng",)):
+        _require(asked, here)
+        return await _by_tesseract(image, asked, ctx)
+    if here >= {"eng", "rus"}:
+        return await _either_script(image, asked, ctx)
+    if not rapid.present():
+        raise SkillFailed("no-engine", "no reader of text; run: pip install 'concilium[vision]'")
+    lines = await zoomed(image, lambda page: on_thread(rapid.read, page, int(ctx.settings.get("threads", 2))))
+    if script.judge(lines).cyrillic:
+        if "rus" in here and not asked:
+            return await _by_tesseract(image, ("rus",), ctx)
         raise SkillFailed("unsupported_script", f"the page is Cyrillic; {_how_russian(here)}")
-    await ctx.progress(0.4, "the script is Cyrillic")
-    return await _by_tesseract(image, ("rus", "eng") if "eng" in here else ("rus",), ctx)
+    if "eng" in here:
+        return await _by_tesseract(image, ("eng",), ctx)
+    return Reading(rapid.NAME, layout.arrange([n for n in lines if n.confidence >= rapid.CONFIDENCE_MIN]))
+
+
+async def _either_script(image: Image.Image, asked: tuple[str, ...], ctx: SkillContext) -> Reading:
+    """Read with both languages; lone Cyrillic letters on a Latin page are misread ones, so it is read as English."""
+    both = await _by_tesseract(image, ("rus", "eng"), ctx)
+    text = "\n".join(line.text for line in both.lines)
+    if asked and script.cyrillic_share(text) > STRAY_CYRILLIC:
+        raise SkillFailed("unsupported_script", f"the page is Cyrillic, at least in part; {ASK_RUSSIAN}")
+    if not script.has_cyrillic(text) or (script.has_cyrillic_words(text) and not asked):
+        return both
+    return await _by_tesseract(image, ("eng",), ctx)
 
 
 def _how_russian(here: frozenset[str]) -> str:
     if "rus" in here:
-        return 'ask with languages ["ru"], or leave languages out'
+        return ASK_RUSSIAN
     return f"only Latin script can be read here. For Russian run: {GET_RUSSIAN}"
 
 
@@ -101,11 +115,11 @@ def _require(asked: tuple[str, ...], here: frozenset[str]) -> None:
 
 async def _by_tesseract(image: Image.Image, wanted: tuple[str, ...], ctx: SkillContext) -> Reading:
     limit_s = min(float(ctx.settings.get("tesseract_timeout_s", 60)), ctx.deadline_s)
-    lines = await _zoomed(image, lambda page: tesseract.read(page, wanted, ctx.workdir, limit_s))
+    lines = await zoomed(image, lambda page: tesseract.read(page, wanted, ctx.workdir, limit_s))
     return Reading(tesseract.NAME, lines)
 
 
-async def _zoomed(image: Image.Image, read: Reader) -> list[Line]:
+async def zoomed(image: Image.Image, read: Reader) -> list[Line]:
     """Read a page; when its text turns out small, read it once more at twice the size and keep the surer reading."""
     lines = await read(image)
     small = not lines or median(line.height for line in lines) < SMALL_TEXT

@@ -22,10 +22,14 @@ MODEL = Path(__file__).with_name("script.json")
 CONFIDENCE_MIN = 0.5
 """Lines the reader believes in less are specks and pictures: they say nothing."""
 WORD_CAP = 4.0
-"""No single word says more than this (log-odds), so that one odd code does not condemn a page."""
+"""No word says more than this (log-odds), so that one odd code does not condemn a page."""
+CAP_LETTERS = 10
+"""A longer word is several that the reader ran together: it counts and says as much as they."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _INNER_DIGITS = re.compile(r"(?:^|(?<=[^\W\d_]))\d+(?=[^\W\d_])")
+_CYRILLIC = re.compile("[\u0400-\u052f]")
+_CYRILLIC_WORD = re.compile("[\u0400-\u052f]{3}")
 _EDGE = 26
 
 
@@ -68,23 +72,40 @@ def judge(lines: Iterable[Line]) -> Verdict:
     return Verdict(page > known.page_limit or line > known.line_limit, page, line)
 
 
+def cyrillic_share(text: str) -> float:
+    """Return which part of a text's letters is Cyrillic; 0 without letters."""
+    letters = [c for c in text if c.isalpha()]
+    return len(_CYRILLIC.findall(text)) / len(letters) if letters else 0.0
+
+
+def has_cyrillic(text: str) -> bool:
+    """Return whether any letter is Cyrillic."""
+    return _CYRILLIC.search(text) is not None
+
+
+def has_cyrillic_words(text: str) -> bool:
+    """Return whether a word has three Cyrillic letters in a row; fewer are often misread Latin ones."""
+    return _CYRILLIC_WORD.search(text) is not None
+
+
 def line_score(line: Line, known: Model) -> float:
     """Return the log-odds of a line."""
-    return math.fsum(word_score(features(word, sure, known.pairs), known) for word, sure in words(line))
+    return math.fsum(word_score(features(word, sure, known.pairs), len(word), known) for word, sure in words(line))
 
 
-def word_score(values: tuple[float, ...], known: Model) -> float:
+def word_score(values: tuple[float, ...], letters: int, known: Model) -> float:
     """Return the capped log-odds of a word."""
     total = math.fsum(w * v for w, v in zip(known.weights, (*values, 1.0), strict=True))
-    return min(WORD_CAP, max(-WORD_CAP, total))
+    cap = WORD_CAP * max(1.0, letters / CAP_LETTERS)
+    return min(cap, max(-cap, total * max(1.0, letters / CAP_LETTERS)))
 
 
 def words(line: Line) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Yield words of two letters and more with their characters' confidences."""
+    """Yield words of three letters and more (less may be any code) with their characters' confidences."""
     sure = line.per_character or (line.confidence,) * len(line.text)
     for found in _WORD.finditer(line.text):
         word = found.group()
-        if sum(c.isalpha() for c in word) >= 2:
+        if sum(c.isalpha() for c in word) >= 3:
             yield word, sure[found.start() : found.end()]
 
 
