@@ -39,7 +39,8 @@ use_cache() {
 }
 
 install() {
-    if ! .venv/bin/python -c '' 2>/dev/null; then make_venv; fi
+    # In an environment made by uv itself, its sync removes pip and uv: start again from a plain one.
+    if ! .venv/bin/python -c '' 2>/dev/null || grep -q '^uv ' .venv/pyvenv.cfg; then make_venv; fi
     .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r scripts/uv.lock.txt
     uv=.venv/bin/uv
