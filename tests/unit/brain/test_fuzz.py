@@ -166,6 +166,22 @@ VALID = [
     [step(f"s{i}", "tts.speak", {"text": str(i)}, *([f"s{i - 1}"] if i else [])) for i in range(8)],
     [step("one", "code.run", {"source": "print(1)", "args": ["a"], "timeout_s": 5})],
 ]
+REFERENCES: list[Any] = [
+    ref("/request/text"),
+    ref("/request/files/0"),
+    ref("/request/files/1"),
+    ref("/request/files/-1"),
+    ref("/request/secrets"),
+    ref("/steps/read/output/text"),
+    ref("/steps/read/output/nothing"),
+    ref("/steps/s7/output"),
+    ref("/steps/gone/output/text"),
+    ref("/steps/say/artifacts/0"),
+    ref("/steps/say/artifacts/00"),
+    {"$ref": "http://127.0.0.1/x"},
+    {"$ref": 7},
+    {"$ref": "#/request/text", "more": 1},
+]
 LEAVES = st.one_of(
     st.none(),
     st.booleans(),
@@ -173,25 +189,7 @@ LEAVES = st.one_of(
     st.floats(allow_nan=False),
     st.text(max_size=8),
     st.sampled_from(["read", "say", "s0", "s7", "tts.speak", "code.run", "mail.send", "vision.ocr", "\x00", "𝕏"]),
-    st.sampled_from(
-        [
-            FOREIGN,
-            ref("/request/text"),
-            ref("/request/files/0"),
-            ref("/request/files/1"),
-            ref("/request/files/-1"),
-            ref("/request/secrets"),
-            ref("/steps/read/output/text"),
-            ref("/steps/read/output/nothing"),
-            ref("/steps/s7/output"),
-            ref("/steps/gone/output/text"),
-            ref("/steps/say/artifacts/0"),
-            ref("/steps/say/artifacts/00"),
-            {"$ref": "http://127.0.0.1/x"},
-            {"$ref": 7},
-            {"$ref": "#/request/text", "more": 1},
-        ]
-    ),
+    st.sampled_from([FOREIGN, *REFERENCES]),
 )
 VALUES = st.recursive(
     LEAVES, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3), max_leaves=6
@@ -253,7 +251,24 @@ def harmless(draw: st.DrawFn) -> str:
     return json.dumps({"decision": "plan", "steps": draw(st.permutations(steps)), "question": "", "reason": ""})
 
 
-OUTPUTS = st.one_of(harmless(), mutated(), mutated(), mutated(), VALUES.map(json.dumps), st.text(max_size=40))
+@st.composite
+def sly(draw: st.DrawFn) -> str:
+    """Return a plan that fits but for one reference: another one, or a file written out in its place."""
+    steps = copy.deepcopy(draw(st.sampled_from(VALID[:2])))
+    owners = [made["input"] for made in steps]
+    owners += [value for data in owners for value in data.values() if isinstance(value, list)]
+    found = [
+        (owner, key)
+        for owner in owners
+        for key, value in (owner.items() if isinstance(owner, dict) else enumerate(owner))
+        if isinstance(value, dict)
+    ]
+    owner, key = draw(st.sampled_from(found))
+    owner[key] = copy.deepcopy(draw(st.sampled_from([FOREIGN, *REFERENCES])))
+    return json.dumps({"decision": "plan", "steps": steps, "question": "", "reason": ""})
+
+
+OUTPUTS = st.one_of(harmless(), sly(), mutated(), mutated(), mutated(), VALUES.map(json.dumps), st.text(max_size=40))
 
 
 # The run
