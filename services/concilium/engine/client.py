@@ -51,6 +51,7 @@ class EngineClient:
         self._base = config.url.rstrip("/")
         self._model = config.model
         self._key_file = config.api_key_file
+        self._strict = True
         self._timeout = aiohttp.ClientTimeout(total=config.timeout_s, sock_connect=CONNECT_S)
         self._session: aiohttp.ClientSession | None = None
 
@@ -83,15 +84,13 @@ class EngineClient:
         Raises:
             EngineError: there is no answer.
         """
-        shape = {"name": "answer", "strict": True, "schema": schema}
         body = {
             "model": await self._model_name(),
             "messages": list(messages),
             "max_tokens": max_tokens,
             "temperature": 0,
-            "response_format": {"type": "json_schema", "json_schema": shape},
         }
-        reply = await self._call("POST", "/chat/completions", orjson.dumps(body))
+        reply = await self._shaped(body, schema)
         try:
             content: Any = reply["choices"][0]["message"]["content"]
         except (LookupError, TypeError) as error:
@@ -99,6 +98,18 @@ class EngineClient:
         if not isinstance(content, str):
             raise EngineError("garbage", "the chat completion holds no text")
         return content
+
+    async def _shaped(self, body: dict[str, JSON], schema: dict[str, JSON]) -> JSON:
+        """Return the engine's reply to a request for an answer of that schema."""
+        try:
+            return await self._call("POST", "/chat/completions", _with_schema(body, schema, strict=self._strict))
+        except EngineError as error:
+            if error.status != 400 or not self._strict:
+                raise
+        # OpenAI's own servers call only a subset of JSON Schema strict (no optional members); others ignore the word.
+        reply = await self._call("POST", "/chat/completions", _with_schema(body, schema, strict=False))
+        self._strict = False
+        return reply
 
     async def _model_name(self) -> str:
         """Return the configured model, else the first one the engine lists."""
@@ -141,6 +152,11 @@ class EngineClient:
         if not key.isprintable():
             raise EngineError("refused", "the file engine.api_key_file holds more than one line")
         return {"Authorization": f"Bearer {key}"}
+
+
+def _with_schema(body: dict[str, JSON], schema: dict[str, JSON], *, strict: bool) -> bytes:
+    shape = {"name": "answer", "strict": strict, "schema": schema}
+    return orjson.dumps({**body, "response_format": {"type": "json_schema", "json_schema": shape}})
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
