@@ -109,9 +109,11 @@ class ChaosMesh(Mesh):
         """Start everything; return when it is ready."""
         self._prepare()
         for name in self.names:
+            if name not in self.control_names[1:]:
+                self.launch(name)
+        self.wait_ready(self.control_names[0])  # it makes the keys and the tables; the others find them
+        for name in self.control_names[1:]:
             self.launch(name)
-            if name in {"redis", *self.control_names}:
-                self.wait_ready(name)  # the first control plane makes the keys and migrates; the others find them
         self.wait_ready()
 
     def _start(self, name: str) -> None:
