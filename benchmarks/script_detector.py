@@ -24,7 +24,7 @@ from concilium.workers.vision.lines import Line
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20
 ROWS = 16
-PAGE_LIMIT, LINE_LIMIT = 2.0, 10.0
+PAGE_LIMIT, LINE_LIMIT = 2.0, 8.0
 """Chosen above what training pages of Latin script reach."""
 Examples = list[tuple[Sequence[Line], bool]]
 """Pages as they were read, and whether they are Cyrillic."""

@@ -6,9 +6,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 from PIL import Image
 
 from concilium.workers.vision.lines import Line
+from concilium.workers.vision.spaces import with_spaces
 
 NAME = "rapidocr"
 CONFIDENCE_MIN = 0.5
@@ -33,14 +35,18 @@ def read(image: Image.Image, threads: int) -> list[Line]:
     pixels = numpy.asarray(image)[:, :, ::-1]
     with _lock:
         found, _ = _reader(threads)(pixels, text_score=0.0, return_word_box=True)
-    return [_line(*entry) for entry in found or []]
+    grey = numpy.asarray(image.convert("L"))
+    return [_line(grey, *entry) for entry in found or []]
 
 
-def _line(points: Any, text: str, confidence: float, _boxes: Any, characters: Any, confidences: Any) -> Line:
+def _line(
+    grey: NDArray[Any], points: Any, text: str, confidence: float, boxes: Any, characters: Any, confidences: Any
+) -> Line:
     xs, ys = [round(p[0]) for p in points], [round(p[1]) for p in points]
     x, y = min(xs), min(ys)
     known = tuple(map(float, confidences)) if len(characters) == len(confidences) == len(text) else ()
-    return Line(text, x, y, max(xs) - x, max(ys) - y, float(confidence), known)
+    line = Line(text, x, y, max(xs) - x, max(ys) - y, float(confidence), known)
+    return with_spaces(line, [sum(point[0] for point in box) / 4 for box in boxes], grey)
 
 
 @cache
