@@ -36,12 +36,12 @@ def read(image: Image.Image, threads: int) -> list[Line]:
     with _lock:
         found, _ = _reader(threads)(pixels, text_score=0.0, return_word_box=True)
     grey = numpy.asarray(image.convert("L"))
-    return [_line(grey, *entry) for entry in found or []]
+    return [_line(grey, entry) for entry in found or []]
 
 
-def _line(
-    grey: NDArray[Any], points: Any, text: str, confidence: float, boxes: Any, characters: Any, confidences: Any
-) -> Line:
+def _line(grey: NDArray[Any], entry: Any) -> Line:
+    """Return a line from RapidOCR's (corners, text, confidence, character boxes, characters, their confidences)."""
+    points, text, confidence, boxes, characters, confidences = entry
     xs, ys = [round(p[0]) for p in points], [round(p[1]) for p in points]
     x, y = min(xs), min(ys)
     known = tuple(map(float, confidences)) if len(characters) == len(confidences) == len(text) else ()
