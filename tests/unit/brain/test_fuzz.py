@@ -306,7 +306,11 @@ def bench() -> Iterator[Bench]:
         runner.run(stack.aclose())
 
 
-def play(told: Story) -> None:
+LIES = [None, {}, {"text": 7, "stdout": [], "artifacts": 1}, {"text": FOREIGN, "stdout": FOREIGN}, "text"]
+"""Outputs that no schema allows: what comes back from an agent is untrusted."""
+
+
+def play(told: Story, lies: Any) -> None:
     """Complete whatever is dispatched until the turn ends; judge each dispatch before its step runs."""
     judged = 0
     for _ in range(100):
@@ -316,7 +320,7 @@ def play(told: Story) -> None:
         if told.think is not None and not told.open:
             told.thought(told.think, {"kind": "give-up", "reason": "no"})
         elif told.open:
-            told.end(told.open[0].step)
+            told.end(told.open[0].step, **lies)
         else:
             break
     assert told.finish is not None or told.ask is not None
@@ -336,8 +340,8 @@ thorough = settings(
 @pytest.mark.timeout(300)
 def test_no_invalid_plan_of_hundreds_is_dispatched(bench: Bench) -> None:
     @thorough
-    @given(OUTPUTS)
-    def fuzz(raw: str) -> None:
+    @given(OUTPUTS, st.just({}) | st.sampled_from(LIES).map(lambda lie: {"output": lie}))
+    def fuzz(raw: str, lies: dict[str, Any]) -> None:
         asked = turn("Do the usual", (PNG,))
         faults = wrong(raw, files=1)
         thought = bench.plan(asked, raw)
@@ -348,13 +352,23 @@ def test_no_invalid_plan_of_hundreds_is_dispatched(bench: Bench) -> None:
         if faults:
             assert not told.dispatched, faults
             assert told.turn.plan is None, faults
-        play(told)
+        play(told, lies)
         bench.seen["dispatched"] += len(told.dispatched)
 
     fuzz()
     print(dict(bench.seen))  # the counts that the proof is about, shown with -s
     assert bench.seen["invalid"] >= 200
     assert bench.seen["adopted"] >= 10, "the mutations are too wild to reach the dispatch"
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("steps", VALID, ids=lambda steps: steps[0]["name"])
+def test_no_agents_lie_reaches_the_next_agent(steps: list[dict[str, Any]], lie: Any) -> None:
+    planned = {"steps": [{**made, "agent": made["skill"].split(".")[0]} for made in steps]}
+    told = Story(BRAIN, turn("Do the usual", (PNG,)))
+    told.thought("plan", {"kind": "plan", "plan": planned})
+    assert told.dispatched
+    play(told, {"output": lie})
 
 
 TEXTS = st.text(max_size=8) | st.just(ref("/steps/read/output/text"))
