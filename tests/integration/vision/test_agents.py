@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[3]
 INVOICE = (ROOT / "examples" / "invoice.png").read_bytes()
 SCRIPT = (ROOT / "examples" / "total.py").read_text()
 
+LONGEST_EVENT = 48 * 2**20
+"""Twelve minutes of speech in base64."""
+
 
 @pytest.fixture(scope="module")
 def agents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Agent]]:
@@ -34,7 +37,7 @@ def agents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Agent
 
 @pytest.fixture
 async def peer() -> AsyncIterator[Peer]:
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(read_bufsize=LONGEST_EVENT) as session:
         yield Peer(session)
 
 
@@ -46,7 +49,8 @@ def invoice(media_type: str = "image/png", data: bytes = INVOICE) -> tuple[dict[
 async def call(
     peer: Peer, agent: Agent, skill: str, data: dict[str, Any], files: dict[str, bytes] | None = None
 ) -> Final:
-    return await peer.run(agent, lease(agent, skill, data, deadline_s=60.0), files)
+    step = lease(agent, skill, data, deadline_s=60.0, files=[data["image"]] if files else [])
+    return await peer.run(agent, step, files)
 
 
 async def test_the_invoice_is_read_summed_and_spoken(agents: dict[str, Agent], peer: Peer) -> None:
