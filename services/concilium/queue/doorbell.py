@@ -124,6 +124,9 @@ class _Publisher:
             queue=queue_of(agent),
             ignore_result=True,
             retry=False,
+            # Celery would write out the arguments once more, for logs that nobody keeps.
+            argsrepr="",
+            kwargsrepr="",
         )
 
     def _fail(self, agent: str, step_id: str, error: Exception) -> None:
