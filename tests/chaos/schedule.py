@@ -40,6 +40,8 @@ CALM_S = 3.0
 """Nothing goes wrong at the very start."""
 GAP_S = (0.8, 2.4)
 """Between two faults; they may overlap on different targets."""
+SUPERVISED_GAP_S = (3.0, 6.0)
+"""A supervisor waits longer before each restart of a process that keeps ending; faults leave it the time."""
 LATE_S = 4.0
 """From the end of a lease until another runner has surely been granted the step: a sweep, the ledger's pause before a
 lost step is ready again, another sweep that rings, the claim."""
@@ -76,7 +78,9 @@ def make_schedule(
         kind, target = first.pop(0) if first else rng.choice(wanted)
         faults.append(Fault(round(at_s, 2), kind, target, round(_duration(rng, kind, lease_ttl_s), 2)))
         # Late completions take a while to come about; nothing else comes in between.
-        at_s += rng.uniform(*GAP_S) + (faults[-1].for_s if kind is Kind.LATE else 0.0)
+        at_s += rng.uniform(*(SUPERVISED_GAP_S if supervisor else GAP_S)) + (
+            faults[-1].for_s if kind is Kind.LATE else 0.0
+        )
     return tuple(faults)
 
 
