@@ -29,7 +29,7 @@ def with_spaces(line: Line, centres: Sequence[float], pixels: NDArray[Any]) -> L
     missing = {
         after
         for gap in _gaps(pixels[line.y : line.bottom, line.x : line.right], GAP * line.height)
-        if (after := _characters_before(gap + line.x, centres)) and " " not in line.text[after - 1 : after + 1]
+        if (after := _characters_before(gap + line.x, centres)) and _may_part(*line.text[after - 1 : after + 1])
     }
     text, sure = "", []
     for place, (character, confidence) in enumerate(zip(line.text, line.per_character, strict=True)):
@@ -39,6 +39,11 @@ def with_spaces(line: Line, centres: Sequence[float], pixels: NDArray[Any]) -> L
         text += character
         sure.append(confidence)
     return Line(text, line.x, line.y, line.width, line.height, line.confidence, tuple(sure))
+
+
+def _may_part(left: str, right: str) -> bool:
+    """Return whether a blank may stand between two characters: never within a number, whose digits stand wide."""
+    return " " not in (left, right) and (left.isalpha() or right.isalpha())
 
 
 def _gaps(pixels: NDArray[Any], least: float) -> list[float]:
