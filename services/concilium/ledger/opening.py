@@ -85,20 +85,22 @@ class OpenLedger:
         """
         end = time.monotonic() + timeout_s
         with self._waiters.listen(task_id) as news:
-            while await self._look(reads.last_seq, task_id) <= after:
+            while news.seq <= after and await self._look(reads.last_seq, task_id) <= after:
                 left = end - time.monotonic()
                 if left <= 0:
                     return False
                 try:
-                    await asyncio.wait_for(news.wait(), left if self._poll_s is None else min(left, self._poll_s))
+                    await asyncio.wait_for(
+                        news.changed.wait(), left if self._poll_s is None else min(left, self._poll_s)
+                    )
                 except TimeoutError:
                     continue
-                news.clear()
+                news.changed.clear()
         return True
 
     def wake(self, task_ids: set[str]) -> None:
         """Wake the waiters of tasks that another process has changed (e.g. on a published note)."""
-        self._waiters.wake(task_ids)
+        self._waiters.wake(dict.fromkeys(task_ids, 0))
 
     async def _write(self, op: "Op[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
         try:

@@ -25,7 +25,6 @@ from concilium.ledger.tx import Rules, Tx
 GROUP_MAX = 64
 """Operations in one transaction."""
 _READERS = 3
-"""Threads; one more connection serves looks."""
 
 
 @dataclass
@@ -53,8 +52,9 @@ class SqliteStore(Store):
             os.close(self._lock)
             raise
         count_statements(self._writer, self.counters)
-        self._reader = _engine(path, begin="BEGIN", readers=_READERS + 1)
-        self._looking = self._reader.connect()
+        self._reader = _engine(path, begin="BEGIN", readers=_READERS)
+        self._looker = _engine(path, begin="", readers=1)
+        self._looking = self._looker.connect()
         self._read_pool = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -78,8 +78,7 @@ class SqliteStore(Store):
 
     async def look(self, query: "Query[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
         # A look takes a tenth of a millisecond; handing it to a thread takes longer. Readers never wait for the writer.
-        with self._looking.begin():
-            return query(self._looking, *args, **kwargs)
+        return query(self._looking, *args, **kwargs)
 
     async def synchronise(self) -> None:
         """The file has one opener, so this process's clock is the ledger's."""
@@ -92,6 +91,7 @@ class SqliteStore(Store):
         await asyncio.to_thread(self._thread.join)
         self._read_pool.shutdown()
         self._looking.close()
+        self._looker.dispose()
         self._reader.dispose()
         self._writer.dispose()
         os.close(self._lock)
@@ -189,7 +189,10 @@ def _lock(path: Path) -> int:
 
 
 def _engine(path: Path, *, begin: str, readers: int) -> Engine:
-    """Return an engine whose transactions start with ``begin``; ``readers`` connections, or one writer for 0."""
+    """Return an engine of ``readers`` connections, or of one writer for 0.
+
+    Its transactions start with ``begin``; without one, each statement sees the newest commit by itself.
+    """
     connect = partial(sqlite3.connect, path, timeout=30.0, isolation_level=None, check_same_thread=False)
     pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": readers} if readers else {"poolclass": StaticPool}
     engine = create_engine("sqlite://", creator=connect, **pool)
@@ -204,5 +207,6 @@ def _engine(path: Path, *, begin: str, readers: int) -> Engine:
         conn.exec_driver_sql(begin)
 
     event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", start)
+    if begin:
+        event.listen(engine, "begin", start)
     return engine

@@ -39,7 +39,7 @@ class Sandboxed:
         data["args"] = [*fields.get("args", []), self.marker]
         _check(MANIFEST.skills[0].input_schema, data)
         contents = {ref["sha256"]: content for ref, content in zip(refs, (files or {}).values(), strict=True)}
-        ctx = SkillContext(run_id="t.s.1", files=contents, settings=self.settings, workdir=self.workdir)
+        ctx = SkillContext(run_id="t.s.1", files=contents, settings=self.settings, folder=self.workdir)
         return code.skills["code.run"](ctx, data)
 
     async def run(

@@ -84,7 +84,7 @@ async def test_a_signal_is_named(box: Sandboxed) -> None:
 
 async def test_the_language_is_guessed_from_the_script(box: Sandboxed) -> None:
     for name, content in (("s.sh", b"echo shell"), ("s.py", b"print('python')"), ("s", b"#!/bin/bash\necho shell")):
-        ctx = SkillContext(run_id="t.s.1", files={"0" * 64: content}, settings=box.settings, workdir=box.workdir)
+        ctx = SkillContext(run_id="t.s.1", files={"0" * 64: content}, settings=box.settings, folder=box.workdir)
         from concilium.workers.code import skills
 
         script = {"sha256": "0" * 64, "name": name, "media_type": "text/plain", "size": len(content)}

@@ -64,7 +64,7 @@ async def test_the_report_can_be_had_while_a_loop_runs() -> None:
 
 
 async def test_without_a_rung_nothing_runs_and_the_refusal_helps(tmp_path: Path) -> None:
-    ctx = SkillContext(run_id="t.s.1", files={}, settings={**MANIFEST.settings, "rungs": []}, workdir=tmp_path)
+    ctx = SkillContext(run_id="t.s.1", files={}, settings={**MANIFEST.settings, "rungs": []}, folder=tmp_path)
     with pytest.raises(SkillFailed) as failure:
         await code.skills["code.run"](ctx, {"source": f"open({str(tmp_path / 'ran')!r}, 'w')"})
     assert failure.value.problem.type == "no-sandbox"
@@ -81,7 +81,7 @@ async def test_a_missing_bubblewrap_is_a_reason_not_a_crash(monkeypatch: pytest.
 
 async def test_warming_up_probes_once(tmp_path: Path) -> None:
     await code.warm_up(MANIFEST.settings)
-    ctx = SkillContext(run_id="t.s.1", files={}, settings=MANIFEST.settings, workdir=tmp_path)
+    ctx = SkillContext(run_id="t.s.1", files={}, settings=MANIFEST.settings, folder=tmp_path)
     result = await code.skills["code.run"](ctx, {"source": "print(1)"})
     chosen = probed().chosen
     assert chosen
@@ -93,7 +93,7 @@ import asyncio, sys
 from concilium.workers import code
 from concilium.workers.runtime.skill import SkillContext
 from pathlib import Path
-ctx = SkillContext(run_id="t.s.1", files={}, settings={"rungs": [sys.argv[1]]}, workdir=Path("/"))
+ctx = SkillContext(run_id="t.s.1", files={}, settings={"rungs": [sys.argv[1]]}, folder=Path("/"))
 source = "import os, time\\nfor _ in range(3):\\n    if not os.fork(): os.setsid()\\ntime.sleep(60)"
 asyncio.run(code.skills["code.run"](ctx, {"source": source, "args": [sys.argv[2]]}))
 """

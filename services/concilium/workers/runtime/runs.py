@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import secrets
 import shutil
-import tempfile
 import time
 import traceback
 from collections import OrderedDict
@@ -173,19 +173,20 @@ class Runs:
 
     async def _call_skill(self, run: Run) -> Outcome:
         call = run.call
-        workdir = Path(tempfile.mkdtemp(dir=self._work))
+        folder = self._work / secrets.token_hex(16)
         context = SkillContext(
             run_id=run.run_id,
             files=call.files,
             settings=self._manifest.settings,
-            workdir=workdir,
+            folder=folder,
             deadline_at=run.deadline_at,
             report=run.report,
         )
         try:
             result = await call.runnable.function(context, call.input)
         finally:
-            await _remove(workdir)
+            if folder.exists():
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         call.runnable.check_result(result)
         files = [(file_ref(file.name, file.media_type, file.data), file.data) for file in result.files]
         try:
@@ -235,17 +236,3 @@ def _failed(kind: str, detail: str, *, retryable: bool) -> Outcome:
 def _task(run: Run, outcome: Outcome) -> pb.Task:
     status = events.status(TaskState(outcome.kind), message_id=f"{run.run_id}.final", problem=outcome.problem)
     return events.task(run.run_id, run.call.context_id, status, outcome.artifacts)
-
-
-async def _remove(folder: Path) -> None:
-    if not _removed_empty(folder):
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-
-def _removed_empty(folder: Path) -> bool:
-    """Remove a folder nothing was left in, the usual case, without the cost of a thread."""
-    try:
-        folder.rmdir()
-    except OSError:
-        return False
-    return True

@@ -55,11 +55,17 @@ class SkillContext:
     """The input's files by SHA-256 (hex), already verified."""
     settings: Mapping[str, JSON]
     """``settings`` of ``agent.yaml``."""
-    workdir: Path
-    """A private, empty folder; removed after the run."""
+    folder: Path
+    """Where `workdir` is made."""
     deadline_at: float = field(default=float("inf"))
     """``time.monotonic()`` at which the runtime cancels the run."""
     report: Report = _silent
+
+    @property
+    def workdir(self) -> Path:
+        """A private folder, empty and made when first asked for; removed after the run."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        return self.folder
 
     @property
     def deadline_s(self) -> float:
