@@ -36,7 +36,7 @@ class ChaosMesh(Mesh):
         self.runner_names = _numbered("runner", self.runners)
         self.link_names = _numbered("link", self.runners)
         self._ports.update({name: free_port() for name in (*self.control_names[1:], *self.link_names)})
-        self._environ["PYTHONPATH"] = os.pathsep.join((str(SCRIBE), self._environ["PYTHONPATH"]))
+        self.environ["PYTHONPATH"] = os.pathsep.join((str(SCRIBE), self.environ["PYTHONPATH"]))
 
     def stop(self) -> None:
         """Kill everything: what is committed has to be there afterwards."""
@@ -45,10 +45,10 @@ class ChaosMesh(Mesh):
 
     def use_ledger(self, url: str, blobs: Path | None) -> None:
         """Put the ledger, and its blobs unless they stay in the home, elsewhere; before the start."""
-        self._environ["CONCILIUM_LEDGER__URL"] = url
+        self.environ["CONCILIUM_LEDGER__URL"] = url
         if blobs is not None:
-            self._environ["CONCILIUM_LEDGER__BLOBS"] = str(blobs)
-        self.home = Home(self.root, {k: v for k, v in self._environ.items() if k.startswith("CONCILIUM_")})
+            self.environ["CONCILIUM_LEDGER__BLOBS"] = str(blobs)
+        self.home = Home(self.root, {k: v for k, v in self.environ.items() if k.startswith("CONCILIUM_")})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ class ChaosMesh(Mesh):
         assert name not in self.processes, f"{name} runs"
         with (self.home.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                self._command(name), env=self._environ | self._own(name), cwd=self.root, stdout=log, stderr=log
+                self._command(name), env=self.environ | self._own(name), cwd=self.root, stdout=log, stderr=log
             )
 
     def _command(self, name: str) -> list[str]:

@@ -29,9 +29,9 @@ class SupervisedMesh(ChaosMesh):
         base = free_port()  # the agents listen from here on upwards; the ports above are free, near enough
         self._ports |= {agent: base + number for number, agent in enumerate(self.agents)}
         urls = {agent: f"http://127.0.0.1:{self._ports[agent]}" for agent in self.agents}
-        self._environ["CONCILIUM_AGENTS__BASE_PORT"] = str(base)
-        self._environ["CONCILIUM_RUNNER__AGENTS"] = json.dumps(urls)
-        self.home = Home(self.root, {k: v for k, v in self._environ.items() if k.startswith("CONCILIUM_")})
+        self.environ["CONCILIUM_AGENTS__BASE_PORT"] = str(base)
+        self.environ["CONCILIUM_RUNNER__AGENTS"] = json.dumps(urls)
+        self.home = Home(self.root, {k: v for k, v in self.environ.items() if k.startswith("CONCILIUM_")})
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -53,7 +53,8 @@ class Mesh:
         # Agents have consecutive ports; one base for all is free when the first is, near enough, so each is named.
         self._ports.update({agent: free_port() for agent in self.agents})
         urls = {agent: f"http://127.0.0.1:{self._ports[agent]}" for agent in self.agents}
-        self._environ = {
+        # What every process is started with; a test may change it between two starts.
+        self.environ = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(
                 map(str, (ROOT / "services", ROOT / "tests", *AGENTS, os.environ.get("PYTHONPATH", "")))
@@ -68,7 +69,7 @@ class Mesh:
             **({"CONCILIUM_LEDGER__URL": self.ledger_url} if self.ledger_url else {}),
             **self.settings,
         }
-        self.home = Home(self.root, {k: v for k, v in self._environ.items() if k.startswith("CONCILIUM_")})
+        self.home = Home(self.root, {k: v for k, v in self.environ.items() if k.startswith("CONCILIUM_")})
         self._redis = RedisServer(self.home)
 
     @classmethod
@@ -167,7 +168,7 @@ class Mesh:
             return
         with (self.home.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, *self._arguments(name)], env=self._environ, cwd=self.root, stdout=log, stderr=log
+                [sys.executable, *self._arguments(name)], env=self.environ, cwd=self.root, stdout=log, stderr=log
             )
 
     def _arguments(self, name: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -66,7 +67,8 @@ class Service:
 
     def stop(self) -> None:
         """Take no more hints; let running steps end within `STOP_GRACE_S`, then give them up. Returns at once."""
-        self._loop.call_soon_threadsafe(self._begin_stop)
+        with suppress(RuntimeError):  # the loop is closed: everything is over already
+            self._loop.call_soon_threadsafe(self._begin_stop)
 
     def join(self) -> None:
         """Stop and wait until everything is over."""

@@ -184,3 +184,27 @@ async def test_a_runner_told_to_stop_ends_within_its_grace(mesh: Mesh, caller: C
 
 def _runs(answer: Any) -> Any:
     return answer if isinstance(answer, list) else next(v for v in answer.values() if isinstance(v, list))
+
+
+async def test_a_runner_that_no_hint_reaches_works_on_and_ends_to_be_started_again() -> None:
+    with Mesh.temporary(control_module="support.json_fold") as mesh:
+        # The control plane rings a Redis that is not there, so the runner's consumer is as good as deaf.
+        mesh.environ["CONCILIUM_QUEUE__URL"] = f"redis+socket://{mesh.root}/nowhere.sock"
+        mesh.start("redis", "control", "noop")
+        del mesh.environ["CONCILIUM_QUEUE__URL"]
+        mesh.start("runner")
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
+            caller = Caller(mesh, session)
+            deadline = time.monotonic() + 90
+            done = 0
+            while mesh.processes["runner"].poll() is None:
+                task = await caller.ask(echo())
+                while mesh.processes["runner"].poll() is None:
+                    if (await caller.task(task))["state"] == "completed":
+                        done += 1
+                        break
+                    assert time.monotonic() < deadline, mesh.log("runner")[-3000:]
+                    await asyncio.sleep(0.1)
+            assert done >= 2, "work must go on without hints"
+            assert mesh.processes["runner"].returncode == 75
+            assert "work found without a hint" in mesh.log("runner")
