@@ -76,13 +76,23 @@ class Envelope:
             error = InternalError("something broke here; tell the owner this request id", request_id=request_id)
             await problem_response(error)(scope, receive, stamped)
         finally:
-            route = _route(scope)
+            route = route_of(scope)
             self._count(scope["method"], route, status, (first_byte or time.perf_counter()) - started)
             log.debug("request", method=scope["method"], route=route, status=status, trace_id=trace.trace_id)
 
 
-def _route(scope: Scope) -> str:
-    return str(getattr(scope.get("route"), "path", "(none)"))
+def route_of(scope: Scope) -> str:
+    """Return the template of the path that answered a request, e.g. ``/tasks/{id}``; ``(none)`` where none did.
+
+    Never the path itself: callers choose it, and each new label would stay in memory. FastAPI names its own routes
+    in the scope. Plain routes, as of the runner API, leave only their handler there.
+    """
+    route = scope.get("route")
+    if route is None and "endpoint" in scope:
+        handler = scope["endpoint"]
+        found = (r for r in scope["app"].routes if handler in (getattr(r, "endpoint", None), getattr(r, "app", None)))
+        route = next(found, None)
+    return str(getattr(route, "path", "(none)"))
 
 
 class BodyLimit:
