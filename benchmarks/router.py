@@ -22,12 +22,14 @@ from concilium.contracts.parts import FileRef
 from concilium.contracts.plan import Plan, PlanStep
 from concilium.home import Home
 
-DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "router" / "requests.jsonl"
+DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "router"
+SPLITS = ("dev", "test", "review")
 
 
 def load() -> list[dict[str, JSON]]:
     """Return the labelled requests."""
-    return [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
+    files = (DATA / "requests.jsonl", DATA / "review.jsonl")
+    return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def admitted(case: dict[str, JSON]) -> Admitted:
@@ -57,15 +59,21 @@ def _uses(step: PlanStep, place: dict[str, int]) -> Iterable[str]:
         yield "text"
 
 
+def spoken(plan: Plan) -> list[JSON]:
+    """Return the words of the request a plan speaks; a case may label them as ``spoken``."""
+    return [step.input["text"] for step in plan.steps if isinstance(step.input.get("text"), str)]
+
+
 def judge(case: dict[str, JSON], router: SkillRouter) -> tuple[str, JSON]:
     """Return the verdict (``exact``, ``asked-right``, ``asked-wrong``, ``guessed``, ``wrong``) and what was decided."""
     routed = router.route(admitted(case))
-    got = shape(routed.plan) if isinstance(routed, Routed) else "ask"
+    if not isinstance(routed, Routed):
+        return ("asked-right" if case["expect"] == "ask" else "asked-wrong"), "ask"
+    got = shape(routed.plan)
     if case["expect"] == "ask":
-        return ("asked-right" if got == "ask" else "guessed"), got
-    if got == "ask":
-        return "asked-wrong", got
-    return ("exact" if got == case["expect"] else "wrong"), got
+        return "guessed", got
+    right = got == case["expect"] and spoken(routed.plan) == case.get("spoken", spoken(routed.plan))
+    return ("exact" if right else "wrong"), got
 
 
 def row(name: str, verdicts: list[str]) -> str:
@@ -83,7 +91,7 @@ def row(name: str, verdicts: list[str]) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--errors", choices=["dev", "test"], help="also list the mistakes of one split")
+    parser.add_argument("--errors", choices=SPLITS, help="also list the mistakes of one split")
     errors = parser.parse_args().errors
     start = time.perf_counter()
     router = SkillRouter(SkillIndex(Home.find().catalog))
@@ -94,7 +102,7 @@ def main() -> None:
         f"{'':<16}{'n':>5}  {'right':>7}  {'exact plan':>9}{'asked, should':>13}{'asked':>8}{'guessed':>9}{'wrong':>8}"
     )
     print(f"{'':<16}{'':>5}  {'':>7}  {'':>9}{'':>13}{'needless':>9}{'':>9}{'plan':>7}")
-    for split in ("dev", "test"):
+    for split in SPLITS:
         print(row(split, [v for case, v, _ in results if case["split"] == split]))
         for field, names in (
             ("lang", ("en", "ru", "mixed")),
@@ -102,7 +110,8 @@ def main() -> None:
         ):
             for name in names:
                 chosen = [v for case, v, _ in results if case["split"] == split and case[field] == name]
-                print(row(f"  {name}", chosen))
+                if chosen:
+                    print(row(f"  {name}", chosen))
     gc.collect()
     times = []
     for case in cases:

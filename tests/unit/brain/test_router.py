@@ -1,6 +1,8 @@
 """The skill router: measured on labelled requests, and open to agents it has never heard of."""
 
 import importlib.util
+import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,11 @@ def wider() -> SkillRouter:
     return SkillRouter(SkillIndex(Catalog(agents=agents)))
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case["split"] == "review"], ids=lambda case: case["id"])
+def test_every_request_of_the_review_is_routed_as_labelled(case: dict[str, Any]) -> None:
+    assert MEASURE.judge(case, ROUTER)[0] in {"exact", "asked-right"}, case["text"]
+
+
 @pytest.mark.parametrize(("split", "floor"), [("dev", 0.97), ("test", 0.95)])
 def test_the_router_is_right_on_the_labelled_requests(split: str, floor: float) -> None:
     verdicts = [MEASURE.judge(case, ROUTER)[0] for case in CASES if case["split"] == split]
@@ -143,6 +150,83 @@ def test_a_request_too_long_to_be_one_order_is_asked_about() -> None:
 def test_any_text_gets_a_valid_plan_or_a_question(text: str, files: list[FileRef]) -> None:
     decided = BRAIN.advance(turn(text, tuple(files)))
     assert (decided.ask is None) != (decided.plan is None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Run `echo one`, then read the output aloud\n```python\nprint(2)\n```",
+        "Read the image and show its size\n```sh\necho two\n```",
+        "Run one of these:\n```sh\necho one\n```\n```sh\necho two\n```",
+        "Run `wc -l` on `notes of mine`",
+    ],
+)
+def test_code_that_no_step_would_hold_is_asked_about(text: str) -> None:
+    assert isinstance(ask(text, PNG), Asked)
+
+
+def test_forbidden_code_is_not_run_though_it_is_listed() -> None:
+    routed = ask("Run `echo one`, do not run `echo two` and `echo three`")
+    assert only_step(routed)[1]["source"] == "echo one"
+
+
+def answered(text: str, reply: str, *files: FileRef) -> Routed | Asked:
+    return ROUTER.route(Admitted(text=text, replies=(reply,), files=files, language="en"))
+
+
+def test_code_of_the_request_is_run_when_the_answer_says_so() -> None:
+    assert only_step(answered("Do this:\n```sh\necho one\n```", "Run it"))[1]["source"] == "echo one"
+
+
+def test_code_of_the_request_is_not_added_to_words_the_answer_wants_spoken() -> None:
+    assert only_step(answered("Do this:\n```sh\necho one\n```", "Say: hello"))[1] == {"text": "hello"}
+
+
+def test_an_answer_that_leaves_the_code_aside_is_followed() -> None:
+    assert only_step(answered("Explain `echo one`", "Just read the image", PNG))[0] == "vision.ocr"
+
+
+_PROSE = (
+    "read run say aloud this its output image script and then or not the second result says: : , . прочитай вслух "
+    "запусти озвучь вывод скажи: не или текст картинку"
+)
+_CODE = st.sampled_from(["echo one", "print(2)", "ls -la", "say it", "a 'b' c", 'echo "x y"'])
+_PIECE = st.one_of(
+    st.sampled_from([*_PROSE.split(), "Read aloud:", "Run this and read its output aloud:\n", "\n", "`", '"', "«"]),
+    st.sampled_from(["\x02C0\x03", "\x02", "\x03", "\x02Q7\x03"]),
+    st.builds("`{}`".format, _CODE),
+    st.builds("\n```{}\n{}\n```\n".format, st.sampled_from(["", "python", "sh"]), _CODE),
+    st.builds("«words {}»".format, st.builds("`{}`".format, _CODE)),
+    st.builds('"words {}"'.format, _CODE),
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(_PIECE, max_size=12), st.lists(st.sampled_from([PNG, PDF]), max_size=2))
+def test_no_mark_of_a_lifted_literal_reaches_a_plan(pieces: list[str], files: list[FileRef]) -> None:
+    text = " ".join(pieces)
+    routed = ask(text, *files)
+    if isinstance(routed, Routed):
+        inputs = json.dumps([step.input for step in routed.plan.steps])
+        assert "u0002" not in inputs
+        assert "u0003" not in inputs
+        # Only a request that itself wrote such letters may get them back.
+        assert re.search(r"[CQ]\d", text) or not re.search(r"[CQ]\d", inputs)
+
+
+_SCRIPT_LINES = st.lists(st.integers(0, 99).map("echo {}".format), min_size=1, max_size=4, unique=True)
+_ORDERS = ("Run this:", "Run", "Запусти", "Run this and read its output aloud:", "Read aloud the output of this:")
+
+
+@settings(deadline=None)
+@given(st.sampled_from(_ORDERS), _SCRIPT_LINES, st.booleans())
+def test_every_script_of_an_order_is_run_or_asked_about(order: str, scripts: list[str], fenced: bool) -> None:
+    listed = "".join(f"\n```sh\n{s}\n```\n" for s in scripts) if fenced else " and ".join(f"`{s}`" for s in scripts)
+    routed = ask(f"{order} {listed}")
+    if isinstance(routed, Routed):
+        assert [s.input["source"] for s in routed.plan.steps if s.skill == "code.run"] == scripts
+    else:
+        assert len(scripts) > 1
 
 
 _JUMBLE = (

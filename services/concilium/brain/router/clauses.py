@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from concilium.brain.router.lexicon import SPEAK, SPEAK_WEAK
+from concilium.brain.router.lexicon import NEGATED, PRINTED, RUN, SPEAK, SPEAK_WEAK
+from concilium.brain.router.surface import codes_in
 
 _CUT = re.compile(
     r"[.!?;,\n]+(?=\s|$)|\s[—–-]\s"
@@ -15,6 +16,8 @@ _ADVERB = re.compile(
     r"separately|independently|in parallel|also|besides|отдельно|независимо|параллельно|также", re.IGNORECASE
 )
 _COLON = re.compile(r":(?=\s)")
+_CODE_FIRST = re.compile(r"\x02C\d+\x03")
+_ONLY_MARKS = re.compile(r"(?:\s*\x02[CQ]\d+\x03\s*)+")
 _POLITE = re.compile(
     r"^\W*(?:(?:please|kindly|could you|can you|would you|will you|i want you to|i need you to|i'd like you to"
     r"|пожалуйста|можешь|не мог бы ты|сначала|сперва|first|firstly|second|secondly|third|thirdly|lastly)\b[\s,]*)+",
@@ -34,18 +37,41 @@ class Clause:
         """The clause as rules read it."""
         return self.raw.lower().replace("ё", "е")
 
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """The numbers of the codes in the clause, those behind its colon apart."""
+        return codes_in(self.raw)
+
+    @property
+    def payload_codes(self) -> tuple[int, ...]:
+        """The numbers of the codes behind the colon."""
+        return codes_in(self.payload or "")
+
+    @property
+    def only_marks(self) -> bool:
+        """Whether the clause is nothing but lifted literals."""
+        return self.payload is None and _ONLY_MARKS.fullmatch(self.raw) is not None
+
 
 def cut(masked: str) -> list[Clause]:
     """Return the clauses of a masked text, in order.
 
-    What follows the colon of a clause that asks for speech is data to its end, whatever it says.
+    What follows the colon of a clause that asks for speech is data to its end, whatever it says; but code there is
+    the code to run when the clause wants an output spoken, or an earlier one runs something it does not hold.
     """
     for colon in _COLON.finditer(masked):
         head = masked[: colon.start()]
-        last = _pieces(head)[-1:] or [""]
-        if SPEAK.search(_lower(last[0])) or SPEAK_WEAK.search(_lower(last[0])):
-            return [Clause(piece) for piece in _pieces(head)[:-1]] + [Clause(last[0], masked[colon.end() :].strip())]
+        *before, last = _pieces(_COLON.sub(" , ", head)) or [""]
+        payload = masked[colon.end() :].strip()
+        speaks = SPEAK.search(_lower(last)) or SPEAK_WEAK.search(_lower(last))
+        if speaks and not (_CODE_FIRST.match(payload) and _wants_code(before, last)):
+            return [Clause(piece) for piece in before] + [Clause(last, payload)]
     return [Clause(piece) for piece in _pieces(masked.replace(":", " , "))]
+
+
+def _wants_code(before: list[str], last: str) -> bool:
+    runs = (p for p in map(_lower, before) if RUN.search(p) and not NEGATED.search(p) and not codes_in(p.upper()))
+    return bool(PRINTED.search(_lower(last))) or any(runs)
 
 
 def _pieces(text: str) -> list[str]:

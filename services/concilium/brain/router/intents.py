@@ -1,32 +1,14 @@
 """From a clause to the steps it orders: rules for the four first skills, examples for every other."""
 
-from dataclasses import dataclass
-
 from concilium.brain.references import is_reference
 from concilium.brain.router import lexicon as words
 from concilium.brain.router.clauses import Clause
 from concilium.brain.router.material import Material, script_language
+from concilium.brain.router.scripts import INSPECT, OCR, RUN, SPEAK, Order, Unsure
 from concilium.contracts.base import JSON
 from concilium.contracts.plan import PlanStep
 
-OCR, INSPECT, RUN, SPEAK = "vision.ocr", "vision.inspect", "code.run", "tts.speak"
 RULED = frozenset({OCR, INSPECT, RUN, SPEAK})
-
-
-class Unsure(Exception):
-    """The rules cannot tell what is meant; ``reason`` names the question to ask."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class Order:
-    """One clause and what it asks for."""
-
-    clause: Clause
-    skill: str
 
 
 def skill_of(clause: Clause) -> str | None:
@@ -47,12 +29,12 @@ def skill_of(clause: Clause) -> str | None:
 
 def carry_out(order: Order, material: Material) -> None:
     """Add the steps of an order to the material. Raises `Unsure`."""
-    _HANDLERS[order.skill](order.clause, material)
+    _HANDLERS[order.skill](order, material)
 
 
-def _read(clause: Clause, material: Material) -> None:
-    for image in _images(clause, material):
-        _ocr(image, clause, material)
+def _read(order: Order, material: Material) -> None:
+    for image in _images(order.clause, material):
+        _ocr(image, order.clause, material)
 
 
 def _ocr(image: int, clause: Clause, material: Material) -> PlanStep:
@@ -63,8 +45,8 @@ def _ocr(image: int, clause: Clause, material: Material) -> PlanStep:
     return material.add("read", OCR, data)
 
 
-def _inspect(clause: Clause, material: Material) -> None:
-    for image in _images(clause, material):
+def _inspect(order: Order, material: Material) -> None:
+    for image in _images(order.clause, material):
         material.add("inspect", INSPECT, {"image": material.file(image)})
 
 
@@ -88,27 +70,28 @@ def _images(clause: Clause, material: Material) -> list[int]:
     return images
 
 
-def _run(clause: Clause, material: Material) -> None:
-    if words.SHOW.search(clause.key) and words.PRINTED.search(clause.key) and _has(material, RUN):
+def _run(order: Order, material: Material) -> None:
+    clause = order.clause
+    if not order.codes and words.SHOW.search(clause.key) and words.PRINTED.search(clause.key) and _has(material, RUN):
         return
     text = _stdin(clause, material)
-    for data in _programs(clause, material):
+    material.batch = []
+    for data in _programs(order, material):
         if text is not None:
             data["stdin"] = text
         files = _data_files(clause, material)
         if files:
             data["files"] = files
-        material.add("run", RUN, data)
+        material.batch.append(material.add("run", RUN, data))
 
 
-def _programs(clause: Clause, material: Material) -> list[dict[str, JSON]]:
-    """Return what to run as the program part of the input: a literal of the text, or an attached script."""
-    marked = [(i, code) for i, code in material.codes() if f"\x02c{i}\x03" in clause.key]
-    found = marked or material.codes()
-    if found:
-        chosen = found if words.ALL.search(clause.key) else found[:1]
+def _programs(order: Order, material: Material) -> list[dict[str, JSON]]:
+    """Return what to run as the program part of the input: literals of the text, or attached scripts."""
+    clause = order.clause
+    if order.codes:
         programs: list[dict[str, JSON]] = []
-        for number, code in chosen:
+        for number in order.codes:
+            code = material.surface.codes[number]
             if code.language is None:
                 raise Unsure("language")
             material.used_codes.add(number)
@@ -146,52 +129,68 @@ def _data_files(clause: Clause, material: Material) -> list[JSON]:
     return [material.file(i) for i in sorted(chosen)]
 
 
-def _speak(clause: Clause, material: Material) -> None:
-    payload = _payload(clause, material)
+def _speak(order: Order, material: Material) -> None:
+    if order.codes:
+        _run(order, material)
+        for step in material.batch:
+            material.add("speak", SPEAK, {"text": material.text_of(step)})
+        return
+    payload = _payload(order.clause, material)
     if payload is not None:
         material.add("speak", SPEAK, {"text": payload})
         return
-    for text in _spoken_sources(clause, material):
+    for text in _spoken_sources(order, material):
         material.add("speak", SPEAK, {"text": text})
 
 
 def _payload(clause: Clause, material: Material) -> str | None:
     """Return the words to speak when the request itself holds them: after a colon, in quotes, behind the verb."""
     if clause.payload:
-        quoted = material.surface.unmask(clause.payload).strip()
-        return quoted or None
+        fences = [n for n in clause.payload_codes if material.surface.codes[n].fenced]
+        if fences and words.PRINTED.search(clause.key):
+            # Words to speak, or a note on the code whose output is to be spoken?
+            raise Unsure("nothing-to-speak")
+        return material.literal(clause.payload) or None
     if "\x02Q" in clause.raw:
         first = clause.raw.index("\x02Q") + 2
         return material.surface.quotes[int(clause.raw[first : clause.raw.index("\x03", first)])]
     rest = words.SPEAK_PREFIX.sub("", clause.raw)
     plain = rest.lower().replace("ё", "е")
-    pointing = words.DEICTIC.search(plain) or "\x02" in rest or words.IMAGE.search(plain)
+    pointing = words.DEICTIC.search(plain) or words.IMAGE.search(plain)
     if rest == clause.raw or not plain.strip() or pointing or words.PRINTED.search(plain):
         return None
-    return rest.strip()
+    return material.literal(rest)
 
 
-def _spoken_sources(clause: Clause, material: Material) -> list[JSON]:
+def _spoken_sources(order: Order, material: Material) -> list[JSON]:
     """Return the texts to speak: an image the clause names, the newest text, or every image's text."""
+    clause = order.clause
     fresh = [i for i in material.images if not _read_already(i, material)]
     if words.IMAGE.search(clause.key) and fresh:
         return [material.text_of(_ocr(image, clause, material)) for image in _images(clause, material)]
     if words.PRINTED.search(clause.key) and not material.steps:
         if not words.SCRIPT.search(clause.key):
             raise Unsure("nothing-to-speak")
-        _run(clause, material)
-        return [material.last_text(RUN)]
+        _run(order, material)
+        return [material.text_of(step) for step in material.batch]
     if words.TEXT.search(clause.key) and not words.PRINTED.search(clause.key) and _has(material, OCR):
         return [material.last_text(OCR)]
-    newest = material.last_text()
-    if newest is not None:
-        several = [s for s in material.steps if s.skill == OCR]
-        if words.ALL.search(clause.key) and len(several) > 1:
-            return [material.text_of(step) for step in several]
-        return [newest]
+    if material.last_text() is not None:
+        return _newest(clause, material)
     if fresh and not material.steps and (words.OCR.search(clause.key) or words.TEXT.search(clause.key)):
         return [material.text_of(_ocr(image, clause, material)) for image in _images(clause, material)]
     raise Unsure("nothing-to-speak")
+
+
+def _newest(clause: Clause, material: Material) -> list[JSON]:
+    """Return the newest text; all outputs of the newest order to run several; every image's text when all are meant."""
+    newest = material.last_text()
+    if material.batch and material.text_of(material.batch[-1]) == newest:
+        return [material.text_of(step) for step in material.batch]
+    several = [step for step in material.steps if step.skill == OCR]
+    if words.ALL.search(clause.key) and len(several) > 1:
+        return [material.text_of(step) for step in several]
+    return [newest]
 
 
 def _read_already(image: int, material: Material) -> bool:

@@ -111,6 +111,12 @@ CONTEXT = _any(
 )
 """A clause that tells and orders nothing; ignored beside one that orders."""
 
+CHOICE = _any(
+    r"\b(?:or|either|one of|any of|instead of|rather than)\b",
+    r"\b(?:или|либо|вместо)\b|\b(?:один|одну|любой|любую) из\b",
+)
+"""Says that of several scripts not all are meant."""
+
 ALL = _any(r"\b(?:both|all|each|every|two|three)\b", r"\b(?:обе|оба|обо|все|всех|кажд|две|два|три)")
 
 ORDINALS = (
@@ -120,6 +126,8 @@ ORDINALS = (
     _any(r"\bfourth\b|\b4th\b", r"\bчетверт"),
 )
 LAST = _any(r"\blast (?:one|image|picture|photo|file)\b", r"\bпоследн")
+
+LAST_SCRIPT = _any(r"\blast\b", r"\bпоследн")
 
 LANGUAGES = {"en": _any(r"\benglish\b", r"английск"), "ru": _any(r"\brussian\b", r"русск")}
 """A language the clause names; the reader is told."""

@@ -1,10 +1,10 @@
 """What a request brings to work on: files by kind, scripts in the text, the steps made so far."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from concilium.brain.references import ref
-from concilium.brain.router.surface import Code, CodeLanguage, Surface
+from concilium.brain.router.surface import Code, CodeLanguage, Surface, codes_in, marked
 from concilium.brain.schemas import SkillIndex
 from concilium.contracts.base import JSON
 from concilium.contracts.parts import FileRef
@@ -42,6 +42,14 @@ def is_image(file: FileRef) -> bool:
     return file.media_type.startswith("image/")
 
 
+def _texts(value: JSON) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
 @dataclass
 class Material:
     """The request's literals and files, and the steps composed so far."""
@@ -51,6 +59,12 @@ class Material:
     index: SkillIndex
     steps: list[PlanStep] = field(default_factory=list)
     used_codes: set[int] = field(default_factory=set)
+    """Codes accounted for: run, spoken, or set aside by the request itself."""
+    batch: list[PlanStep] = field(default_factory=list)
+    """The steps of the newest order to run something."""
+
+    def __post_init__(self) -> None:
+        self.used_codes.update(self.surface.quoted_codes)
 
     @property
     def images(self) -> list[int]:
@@ -70,8 +84,22 @@ class Material:
         return ref(f"/request/files/{index}")
 
     def codes(self) -> list[tuple[int, Code]]:
-        """Return the scripts in the text that no step runs yet."""
+        """Return the codes in the text that are not accounted for yet."""
         return [(i, code) for i, code in enumerate(self.surface.codes) if i not in self.used_codes]
+
+    def literal(self, masked: str) -> str:
+        """Return a masked piece as words, its codes among them accounted for."""
+        self.used_codes.update(codes_in(masked))
+        return self.surface.unmask(masked).strip()
+
+    def left_out(self) -> Code | None:
+        """Return a code that no step holds and nobody set aside, or None."""
+        texts = [value for step in self.steps for value in step.input.values() if isinstance(value, str)]
+        return next((code for _, code in self.codes() if not any(code.source in text for text in texts)), None)
+
+    def has_marks(self) -> bool:
+        """Whether a mark got into the input of a step."""
+        return any(marked(text) for step in self.steps for text in _texts(step.input))
 
     def add(self, base: str, skill: str, data: dict[str, JSON]) -> PlanStep:
         """Append a step under a free name; the same work twice is one step."""

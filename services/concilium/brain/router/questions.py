@@ -19,8 +19,12 @@ _REASONS: dict[str, dict[Language, str]] = {
         "ru": "Какой скрипт запустить? Приложите файл .py или .sh или поместите код в блок ```.",
     },
     "which-script": {
-        "en": "Several scripts are attached. Which one should I run?",
-        "ru": "Приложено несколько скриптов. Какой из них запустить?",
+        "en": "There are several scripts. Which one should I run?",
+        "ru": "Скриптов несколько. Какой из них запустить?",
+    },
+    "spare-code": {
+        "en": "What should I do with this code: “{clause}”?",
+        "ru": "Что сделать с этим кодом: «{clause}»?",
     },
     "language": {"en": "I can only run Python and shell.", "ru": "Я умею запускать только Python и shell."},
     "nothing-to-speak": {

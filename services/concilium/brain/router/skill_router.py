@@ -7,10 +7,11 @@ from concilium.brain.admit import Admitted
 from concilium.brain.router import lexicon as words
 from concilium.brain.router.clauses import Clause, cut
 from concilium.brain.router.generic import fill, fits
-from concilium.brain.router.intents import OCR, RULED, Order, Unsure, carry_out, skill_of
+from concilium.brain.router.intents import RULED, carry_out, skill_of
 from concilium.brain.router.material import Material
 from concilium.brain.router.questions import question
-from concilium.brain.router.surface import TEXT_MAX, Surface, read_surface
+from concilium.brain.router.scripts import OCR, Order, Unsure, bind, own_codes
+from concilium.brain.router.surface import TEXT_MAX, Surface, read_surface, without_marks
 from concilium.brain.router.tfidf import Examples
 from concilium.brain.schemas import SkillIndex
 from concilium.contracts.parts import FileRef
@@ -61,7 +62,8 @@ class SkillRouter:
     def route(self, admitted: Admitted) -> Routed | Asked:
         """Return a plan or a question.
 
-        Once the caller answered a question, the answer is read alone, then behind the request.
+        Once the caller answered a question, it is read with the request's code, then behind the request, then
+        alone.
         """
         stuck = _Stuck("empty")
         for text in _readings(admitted):
@@ -72,12 +74,17 @@ class SkillRouter:
         return Asked(stuck.reason, question(stuck.reason, admitted.language, self._index, stuck.clause))
 
     def _route(self, text: str, admitted: Admitted) -> Routed:
-        surface = read_surface(text)
+        text = without_marks(text)
+        surface = read_surface(text, {file.name for file in admitted.files})
         if len(surface.masked) > TEXT_MAX:
             raise _Stuck("too-long")
         material = Material(surface, admitted.files, self._index)
         record = self._whole(text, material) or self._by_clauses(surface, material)
-        if not material.steps:
+        spare = material.left_out()
+        if spare is not None:
+            raise _Stuck("spare-code", spare.source)
+        # A mark is no word of the request: a plan that holds one is never run, whichever rule let it through.
+        if not material.steps or material.has_marks():
             raise _Stuck("unclear")
         return Routed(
             plan=Plan(steps=tuple(material.steps)),
@@ -99,24 +106,48 @@ class SkillRouter:
         return [f"{material.surface.unmask(material.surface.masked)[:200]} → {name}"]
 
     def _by_clauses(self, surface: Surface, material: Material) -> list[str]:
-        clauses = [c for c in cut(surface.masked) if not words.NEGATED.search(c.key) and not _only_marks(c)]
-        if not clauses:
+        try:
+            orders = self._orders(surface, material)
+            bind(orders, material)
+            for order in orders:
+                carry_out(order, material)
+        except Unsure as error:
+            raise _Stuck(error.reason) from error
+        return [f"{surface.unmask(order.clause.raw)[:200]} → {order.skill}" for order in orders]
+
+    def _orders(self, surface: Surface, material: Material) -> list[Order]:
+        """Return what the clauses ask for; a bare code goes with the clause before it, when that one holds code."""
+        clauses = cut(surface.masked)
+        telling = [c for c in clauses if not words.NEGATED.search(c.key) and not c.only_marks]
+        if not telling:
             raise _Stuck("empty")
-        record: list[str] = []
-        previous: str | None = None
+        orders: list[Order] = []
+        before: Order | None = None
+        forbidden = False
         for clause in clauses:
-            skill = self._skill(clause, previous, material.files)
-            if skill is None:
-                if self._ignorable(clause, record, clauses):
-                    continue
-                raise _Stuck("clause", surface.unmask(clause.raw))
-            try:
-                carry_out(Order(clause, skill), material)
-            except Unsure as error:
-                raise _Stuck(error.reason) from error
-            record.append(f"{surface.unmask(clause.raw)[:200]} → {skill}")
-            previous = skill
-        return record
+            if clause.only_marks:
+                if before is not None and before.codes:
+                    before.codes += clause.codes
+                elif forbidden:
+                    material.used_codes.update(clause.codes)
+                continue
+            forbidden = clause not in telling
+            if forbidden:
+                material.used_codes.update(clause.codes)
+                before = None
+                continue
+            before = self._order(clause, orders, material, alone=len(telling) == 1)
+            orders += [before] if before is not None else []
+        return orders
+
+    def _order(self, clause: Clause, earlier: list[Order], material: Material, *, alone: bool) -> Order | None:
+        """Return the order of a clause, or None for one that may be passed over."""
+        skill = self._skill(clause, earlier[-1].skill if earlier else None, material.files)
+        if skill is not None:
+            return Order(clause, skill, own_codes(clause, skill))
+        if not self._ignorable(clause, bool(earlier), alone):
+            raise _Stuck("clause", material.surface.unmask(clause.raw))
+        return None
 
     def _skill(self, clause: Clause, previous: str | None, files: Sequence[FileRef]) -> str | None:
         scores = {k: v for k, v in self._examples.scores(clause.raw).items() if k in RULED}
@@ -131,12 +162,10 @@ class SkillRouter:
             return None
         return found if found in self._index.skills else None
 
-    def _ignorable(self, clause: Clause, record: list[str], clauses: list[Clause]) -> bool:
+    def _ignorable(self, clause: Clause, follows: bool, alone: bool) -> bool:
         """Whether a clause without an order may be passed over: it tells, or asks to see what a step shows anyway."""
         shows = words.SHOW.search(clause.key) and words.PRINTED.search(clause.key)
-        if shows and record:
-            return True
-        return bool(words.CONTEXT.search(clause.key)) and len(clauses) > 1
+        return bool((shows and follows) or (words.CONTEXT.search(clause.key) and not alone))
 
 
 def _readings(admitted: Admitted) -> list[str]:
@@ -144,21 +173,14 @@ def _readings(admitted: Admitted) -> list[str]:
         return [admitted.text] if admitted.text.strip() else []
     reply, before = admitted.replies[-1], admitted.text
     fences = "".join(f"\n```{code.label}\n{code.source}\n```\n" for code in read_surface(before).codes)
-    return [reply + fences, f"{before}\n{reply}", f"{before}: {reply}"]
+    if any(clause.payload for clause in cut(read_surface(reply).masked)):
+        # Words to speak run to the end of the answer: code put behind them would be spoken with them.
+        fences = ""
+    return [reply + fences, f"{before}\n{reply}", *([reply] if fences else []), f"{before}: {reply}"]
 
 
 def _elliptical(clause: Clause) -> bool:
     return any(p.search(clause.key) for p in (*words.ORDINALS, words.LAST)) and len(clause.key.split()) <= 4
-
-
-def _only_marks(clause: Clause) -> bool:
-    """Whether a clause is nothing but a lifted literal."""
-    return (
-        clause.payload is None
-        and clause.raw.startswith("\x02")
-        and clause.raw.endswith("\x03")
-        and " " not in clause.raw
-    )
 
 
 def _after_colon(text: str) -> str:

@@ -2,7 +2,8 @@
 
 import ast
 import re
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 CodeLanguage = Literal["python", "shell"]
@@ -13,6 +14,9 @@ TEXT_MAX = 4_000
 _FENCE = re.compile(r"```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:\n?```|\Z)", re.DOTALL)
 _INLINE = re.compile(r"`([^`\n]{1,2000})`")
 _QUOTES = re.compile(r"«([^»]+)»|“([^”]+)”|\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)")
+_C_MARK = re.compile(r"\x02C(\d+)\x03")
+_SPACED_C_MARK = re.compile(r" ?\x02C(\d+)\x03[ \n]?")
+_Q_MARK = re.compile(r"\x02Q(\d+)\x03")
 _NAMES: dict[str, CodeLanguage] = {
     "python": "python", "python3": "python", "py": "python",
     "bash": "shell", "sh": "shell", "shell": "shell", "zsh": "shell", "console": "shell",
@@ -29,6 +33,8 @@ class Code:
     """None: a language no agent runs."""
     label: str
     """What the fence says, for questions."""
+    fenced: bool = True
+    """False: written within a line."""
 
 
 @dataclass(frozen=True)
@@ -38,32 +44,60 @@ class Surface:
     masked: str
     codes: tuple[Code, ...]
     quotes: tuple[str, ...]
+    """What the quotes hold, as the request has it."""
+    quoted_codes: tuple[int, ...] = ()
+    """Codes inside quotes: words, never run."""
 
     def unmask(self, text: str) -> str:
-        """Return a masked piece with its quotes back in."""
-        return re.sub(r"\x02Q(\d+)\x03", lambda m: self.quotes[int(m[1])], text).replace("\x02", "").replace("\x03", "")
+        """Return a masked piece with its literals back in, without the backticks."""
+        return _restore(_Q_MARK.sub(lambda m: self.quotes[int(m[1])], text), self.codes)
 
 
-def read_surface(text: str) -> Surface:
-    """Lift code and quotes out of a text."""
+def without_marks(text: str) -> str:
+    """Return a text in which nothing looks like a mark."""
+    return text.replace("\x02", " ").replace("\x03", " ")
+
+
+def marked(text: str) -> bool:
+    """Whether a text still holds a mark, or a piece of one."""
+    return "\x02" in text or "\x03" in text
+
+
+def codes_in(masked: str) -> tuple[int, ...]:
+    """Return the numbers of the codes a masked piece holds."""
+    return tuple(int(match[1]) for match in _C_MARK.finditer(masked))
+
+
+def read_surface(text: str, names: Collection[str] = ()) -> Surface:
+    """Lift code and quotes out of a text; backticks around one of the ``names`` (attached files) make no code."""
     codes: list[Code] = []
     quotes: list[str] = []
+    quoted_codes: list[int] = []
 
     def fence(match: re.Match[str]) -> str:
         codes.append(_code(match[2], match[1]))
         return f" \x02C{len(codes) - 1}\x03\n"
 
     def inline(match: re.Match[str]) -> str:
-        codes.append(_code(match[1], ""))
+        if match[1].strip() in names:
+            return f" {match[1].strip()} "
+        codes.append(replace(_code(match[1], ""), fenced=False))
         return f" \x02C{len(codes) - 1}\x03 "
 
     def quote(match: re.Match[str]) -> str:
-        quotes.append(next(group for group in match.groups() if group is not None))
+        held = next(group for group in match.groups() if group is not None)
+        quoted_codes.extend(codes_in(held))
+        quotes.append(_restore(held, codes))
         return f"\x02Q{len(quotes) - 1}\x03"
 
-    masked = _FENCE.sub(fence, text.replace("\x02", " ").replace("\x03", " "))
+    masked = _FENCE.sub(fence, without_marks(text))
     masked = _QUOTES.sub(quote, _INLINE.sub(inline, masked))
-    return Surface(masked, tuple(codes), tuple(quotes))
+    return Surface(masked, tuple(codes), tuple(quotes), tuple(quoted_codes))
+
+
+def _restore(text: str, codes: Sequence[Code]) -> str:
+    # The mark stands between two blanks of its own, which go with it.
+    return _SPACED_C_MARK.sub(lambda match: codes[int(match[1])].source, text)
 
 
 def _code(source: str, label: str) -> Code:
