@@ -22,6 +22,11 @@ def shipped(kind: str) -> Path:
     return packaged if packaged.is_dir() else _PACKAGE.parents[1] / kind
 
 
+def keep_private() -> None:
+    """Make what this process and its children write readable by their owner alone, whoever may enter the folder."""
+    os.umask(0o077)
+
+
 @dataclass(frozen=True)
 class Home:
     """The folder a mesh lives in."""

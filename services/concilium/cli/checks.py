@@ -119,6 +119,17 @@ def disk(home: Home) -> Iterator[Finding]:
     yield Finding("disk", Grade.MISSING if low else Grade.OK, f"{size(free)} free at {place}", advice)
 
 
+def privacy(home: Home) -> Iterator[Finding]:
+    """Who may look into the home."""
+    if not home.root.is_dir():
+        yield Finding("home", Grade.OK, f"{home.root} does not exist yet; `concilium up` makes it")
+    elif stat.S_IMODE(home.root.stat().st_mode) & 0o077:
+        found = f"{home.root} can be read by others; what the mesh writes there cannot, older files may"
+        yield Finding("home", Grade.LIMITED, found, f"chmod 700 {home.root}")
+    else:
+        yield Finding("home", Grade.OK, f"{home.root} is its owner's alone")
+
+
 def secrets(home: Home) -> Iterator[Finding]:
     """The key files and who may read them."""
     files = sorted(home.keys.glob("*.key"))
@@ -148,6 +159,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("tts", engines("tts")),
     ("ports", ports),
     ("disk", disk),
+    ("home", privacy),
     ("keys", secrets),
 )
 

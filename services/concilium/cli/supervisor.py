@@ -18,7 +18,7 @@ from typing import TextIO
 from concilium.cli import logfile, pidfile
 from concilium.cli.processes import Process, log_file, mesh_processes, pid_file
 from concilium.contracts.base import utc_now
-from concilium.home import Home
+from concilium.home import Home, keep_private
 
 NAME = "supervisor"
 BACKOFF_BASE_S = 0.5
@@ -184,6 +184,7 @@ async def _rotate_logs(home: Home, processes: tuple[Process, ...]) -> None:
 
 def main() -> int:
     """Supervise the mesh of ``CONCILIUM_HOME``; return 0 after a stop, 1 when another supervisor is there."""
+    keep_private()
     home = Home.find()
     try:
         with only_supervisor(home):

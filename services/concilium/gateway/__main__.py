@@ -8,7 +8,7 @@ import uvicorn
 from concilium.gateway.app import create_app
 from concilium.gateway.logs import configure
 from concilium.gateway.state import Gateway
-from concilium.home import Home
+from concilium.home import Home, keep_private
 from concilium.ledger.tx import AdvanceFn
 
 SWITCH_S = 0.0005
@@ -54,6 +54,7 @@ def make_server(home: Home, advance: AdvanceFn | None = None) -> Server:
 
 def main() -> None:
     """Run until a signal."""
+    keep_private()
     home = Home.find()
     configure(home.config.log)
     sys.setswitchinterval(SWITCH_S)

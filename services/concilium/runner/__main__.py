@@ -3,13 +3,14 @@
 import sys
 
 from concilium.contracts.errors import ConciliumError
-from concilium.home import Home
+from concilium.home import Home, keep_private
 from concilium.runner.logs import configure
 from concilium.runner.worker import serve
 
 
 def main() -> int:
     """Serve until SIGTERM; 2 when the home cannot be served, 75 when the consumer went deaf."""
+    keep_private()
     home = Home.find()
     try:
         configure(home.config.log)

@@ -8,7 +8,7 @@ import structlog
 import uvicorn
 
 from concilium.contracts.errors import ConciliumError
-from concilium.home import Home
+from concilium.home import Home, keep_private
 from concilium.workers.runtime.app import create_agent_app
 from concilium.workers.runtime.limits import STOP_GRACE_S
 
@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     options = parser.parse_args()
+    keep_private()
     home = Home.find()
     try:
         _configure_logs(home.config.log.level, home.config.log.json_lines)

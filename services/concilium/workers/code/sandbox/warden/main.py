@@ -42,6 +42,7 @@ class Run:
 
 def main(report: int) -> None:
     """Carry out the job that comes on standard input and write its report to the descriptor ``report``."""
+    os.umask(0o022)  # the agent's own is stricter, and the run's user is another: it must reach its script
     job = read_header(0)
     contents = [(f["folder"], f["name"], read_exactly(0, f["size"])) for f in job["files"]]
     stdin_text = read_exactly(0, job["stdin_size"])
