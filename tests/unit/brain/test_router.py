@@ -159,6 +159,8 @@ def test_any_text_gets_a_valid_plan_or_a_question(text: str, files: list[FileRef
         "Read the image and show its size\n```sh\necho two\n```",
         "Run one of these:\n```sh\necho one\n```\n```sh\necho two\n```",
         "Run `wc -l` on `notes of mine`",
+        "Run anything except `rm -rf x`",
+        "Запусти всё кроме `rm -rf x`",
     ],
 )
 def test_code_that_no_step_would_hold_is_asked_about(text: str) -> None:

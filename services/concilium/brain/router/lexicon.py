@@ -117,6 +117,9 @@ CHOICE = _any(
 )
 """Says that of several scripts not all are meant."""
 
+EXCEPTED = _any(r"\b(?:without|except|not|never|avoid|don't)\b", r"\b(?:без|кроме|не)\b")
+"""Beside code in a clause: perhaps the code is what shall not run."""
+
 ALL = _any(r"\b(?:both|all|each|every|two|three)\b", r"\b(?:обе|оба|обо|все|всех|кажд|две|два|три)")
 
 ORDINALS = (

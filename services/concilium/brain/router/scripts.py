@@ -31,10 +31,12 @@ class Order:
 
 
 def own_codes(clause: Clause, skill: str) -> tuple[int, ...]:
-    """Return the codes a clause itself says to run. Raises `Unsure` when it names several otherwise than as a list."""
+    """Return the codes a clause itself says to run. Raises `Unsure` when it may mean not all of them."""
     runs = skill == RUN or (skill == SPEAK and clause.payload is None and bool(words.PRINTED.search(clause.key)))
     if not runs or not clause.codes:
         return ()
+    if words.EXCEPTED.search(clause.key):
+        raise Unsure("which-script")
     between = re.split(r"\x02c\d+\x03", clause.key)[1:-1]
     listed = all(_BESIDE.fullmatch(text) for text in between) or words.ALL.search(clause.key)
     if between and (not listed or words.CHOICE.search(clause.key)):
