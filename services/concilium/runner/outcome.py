@@ -1,6 +1,6 @@
 """What an agent's answer means for the ledger."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import orjson
@@ -24,14 +24,20 @@ class Outcome:
     files: tuple[tuple[FileRef, bytes], ...] = ()
     problem: Problem | None = None
     question: str | None = None
+    duration_s: float | None = None
+    """Seconds the run took at the agent; None when that is not known."""
 
     @property
     def large(self) -> dict[str, tuple[FileRef, bytes]]:
         """The files that do not travel inside the completion, by hash."""
         return {ref.sha256: (ref, data) for ref, data in self.files if len(data) > INLINE_ARTIFACT_BYTES}
 
-    def completion(self, lease: Lease, runner: str, node: str, duration_s: float) -> Completion:
-        """Return the completion that commits this outcome."""
+    def completion(self, lease: Lease, runner: str, node: str, held_s: float) -> Completion:
+        """Return the completion that commits this outcome.
+
+        Args:
+            held_s: how long this runner was at it; less than the run took when another runner began it.
+        """
         return Completion.model_validate(
             {
                 "held": {
@@ -48,7 +54,7 @@ class Outcome:
                 "inline": {ref.sha256: data for ref, data in self.files if len(data) <= INLINE_ARTIFACT_BYTES},
                 "problem": self.problem,
                 "question": self.question,
-                "duration_s": max(0.0, duration_s),
+                "duration_s": max(0.0, held_s) if self.duration_s is None else self.duration_s,
             }
         )
 
@@ -70,6 +76,10 @@ def unknown(lease: Lease) -> Outcome:
 
 def outcome_of(final: Final) -> Outcome:
     """Return what the end of a stream means."""
+    return replace(_meaning(final), duration_s=final.duration_s)
+
+
+def _meaning(final: Final) -> Outcome:
     if final.state is TaskState.COMPLETED:
         if len(orjson.dumps(final.output)) > OUTPUT_BYTES:
             return failed("output-too-large", f"the output has more than {OUTPUT_BYTES} bytes", retryable=False)

@@ -25,6 +25,13 @@ def wait(name: str, seconds: float) -> dict[str, Any]:
     return {"name": name, "skill": "probe.wait", "input": {"seconds": seconds}}
 
 
+async def events_of(caller: Caller, task: str) -> list[dict[str, Any]]:
+    """Return what each event of an ended task says."""
+    async with caller.session.get(f"{caller.mesh.url}/v1/tasks/{task}/events") as stream:
+        lines = (await stream.text()).splitlines()
+    return [json.loads(line[5:])["body"] for line in lines if line.startswith("data:")]
+
+
 async def test_a_hint_leads_to_a_claim_a_run_and_a_commit(caller: Caller) -> None:
     began = time.monotonic()
     task = await caller.ended(await caller.ask(echo("a"), echo("b", after=["a"])))
@@ -97,10 +104,7 @@ async def test_large_files_travel_beside_the_completion(mesh: Mesh, caller: Call
 async def test_progress_reaches_the_task_in_batches(caller: Caller) -> None:
     task = await caller.ask(wait("slow", 1.0))
     await caller.ended(task)
-    async with caller.session.get(f"{caller.mesh.url}/v1/tasks/{task}/events") as stream:
-        lines = (await stream.text()).splitlines()
-    events = [json.loads(line[5:])["body"] for line in lines if line.startswith("data:")]
-    notes = [event for event in events if event["kind"] == "progress"]
+    notes = [event for event in await events_of(caller, task) if event["kind"] == "progress"]
     assert notes
     assert notes[0]["fraction"] == 0.5
 
@@ -121,6 +125,17 @@ async def test_a_new_runner_attaches_to_what_a_killed_one_left(mesh: Mesh, calle
     done = await caller.ended(task)
     assert done["state"] == "completed"
     assert mesh.starts(f"{task}.slow.1") == 1
+
+
+async def test_a_run_that_ended_unwatched_is_told_with_its_own_duration(mesh: Mesh, caller: Caller) -> None:
+    task = await caller.ask(echo("slow", data={"sleep_s": 2}))
+    await until(mesh.executions, mesh)
+    mesh.kill("runner", signal.SIGKILL)
+    await until(lambda: any(line["event"] == "end" for line in mesh.executions()), mesh)
+    mesh.restart("runner")
+    await caller.ended(task)
+    ends = [e for e in await events_of(caller, task) if e["kind"] == "step" and e["state"] == "completed"]
+    assert [2.0 <= end["duration_s"] < 4.0 for end in ends] == [True], ends
 
 
 async def test_a_frozen_runner_does_not_commit_under_a_lost_lease(mesh: Mesh, caller: Caller) -> None:

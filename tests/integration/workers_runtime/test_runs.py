@@ -32,7 +32,11 @@ async def test_a_step_is_run_and_its_output_streamed(noop: Agent, peer: Peer) ->
     items = [item async for item in peer.stream(noop, lease(noop, "noop.echo", {"text": "привет", "sleep_s": 0.05}))]
     assert isinstance(items[0], reader.Started)
     assert any(isinstance(item, reader.Progress) and item.message == "sleeping" for item in items)
-    assert items[-1] == reader.Final(TaskState.COMPLETED, {"text": "привет"})
+    final = items[-1]
+    assert isinstance(final, reader.Final)
+    assert (final.state, final.output, final.problem) == (TaskState.COMPLETED, {"text": "привет"}, None)
+    assert final.duration_s is not None
+    assert 0.05 <= final.duration_s < 5.0
 
 
 async def test_files_travel_both_ways(probe: Agent, peer: Peer) -> None:
@@ -225,7 +229,9 @@ async def test_a_stop_lets_running_work_end(own_noop: Agent, peer: Peer) -> None
     await started(stream)
     stopping = asyncio.create_task(asyncio.to_thread(own_noop.stop))
     items = [item async for item in stream]
-    assert items[-1] == reader.Final(TaskState.COMPLETED, {"text": "last"})
+    final = items[-1]
+    assert isinstance(final, reader.Final)
+    assert (final.state, final.output) == (TaskState.COMPLETED, {"text": "last"})
     await stopping
 
 

@@ -248,6 +248,21 @@ def test_a_problem_comes_back_the_same(problem: Problem) -> None:
     assert final == reader.Final(TaskState.FAILED, problem=problem)
 
 
+@pytest.mark.parametrize("state", [TaskState.COMPLETED, TaskState.FAILED, TaskState.INPUT_REQUIRED])
+def test_how_long_a_run_took_is_told_in_the_stream_and_with_the_stored_result(state: TaskState) -> None:
+    ended = events.task("r", "c", events.status(state), duration_s=20.25)
+    for items in (told(ended), told(events.final_update(ended))):
+        assert isinstance(items[-1], reader.Final)
+        assert items[-1].duration_s == 20.25
+
+
+@pytest.mark.parametrize("said", [-1, "20", True, None, [], {}])
+def test_a_duration_that_makes_no_sense_is_not_believed(said: Any) -> None:
+    ended = events.task("r", "c", events.status(TaskState.COMPLETED))
+    to_value(said, ended.metadata.fields[events.DURATION])
+    assert told(ended)[-1] == reader.Final(TaskState.COMPLETED)
+
+
 @given(st.none() | st.floats(0, 1), text)
 def test_progress_comes_back_the_same(fraction: float | None, message: str) -> None:
     items = told(events.progress("r", "c", fraction, message, 3))

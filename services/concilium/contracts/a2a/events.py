@@ -19,6 +19,9 @@ OUTPUT: Final = "output"
 PROBLEM: Final = "problem"
 """The member of a failed run's status data part that holds the `Problem`."""
 
+DURATION: Final = "duration_s"
+"""The metadata member of an ended run with the seconds it took at the agent, whoever followed it meanwhile."""
+
 
 def status(
     state: TaskState,
@@ -40,9 +43,18 @@ def status(
     return wire
 
 
-def task(run_id: str, context_id: str, state: pb.TaskStatus, artifacts: Iterable[pb.Artifact] = ()) -> pb.Task:
-    """Return a task."""
-    return pb.Task(id=run_id, context_id=context_id, status=state, artifacts=artifacts)
+def task(
+    run_id: str,
+    context_id: str,
+    state: pb.TaskStatus,
+    artifacts: Iterable[pb.Artifact] = (),
+    duration_s: float | None = None,
+) -> pb.Task:
+    """Return a task; an ended one says how many seconds it took."""
+    found = pb.Task(id=run_id, context_id=context_id, status=state, artifacts=artifacts)
+    if duration_s is not None:
+        to_value(duration_s, found.metadata.fields[DURATION])
+    return found
 
 
 def progress(run_id: str, context_id: str, fraction: float | None, text: str, number: int) -> pb.TaskStatusUpdateEvent:
@@ -58,8 +70,15 @@ def progress(run_id: str, context_id: str, fraction: float | None, text: str, nu
 
 
 def state_update(run_id: str, context_id: str, state: pb.TaskStatus) -> pb.TaskStatusUpdateEvent:
-    """Return a status update, e.g. the final one."""
+    """Return a status update."""
     return pb.TaskStatusUpdateEvent(task_id=run_id, context_id=context_id, status=state)
+
+
+def final_update(ended: pb.Task) -> pb.TaskStatusUpdateEvent:
+    """Return the final status update of an ended task, with its metadata."""
+    return pb.TaskStatusUpdateEvent(
+        task_id=ended.id, context_id=ended.context_id, status=ended.status, metadata=ended.metadata
+    )
 
 
 def artifact_update(run_id: str, context_id: str, artifact: pb.Artifact) -> pb.TaskArtifactUpdateEvent:

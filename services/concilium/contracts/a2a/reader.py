@@ -1,13 +1,14 @@
 """What a caller understands of an agent's answer: stream events folded into a final result."""
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from a2a.types import a2a_pb2 as pb
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 from pydantic import ValidationError
 
-from concilium.contracts.a2a.events import OUTPUT, PROBLEM
+from concilium.contracts.a2a.events import DURATION, OUTPUT, PROBLEM
 from concilium.contracts.a2a.parts import Content, read_parts
 from concilium.contracts.a2a.values import from_value, state_from_wire
 from concilium.contracts.base import JSON
@@ -43,6 +44,8 @@ class Final:
     """Set unless completed or asking."""
     question: str | None = None
     """What the agent asks, while ``input-required``."""
+    duration_s: float | None = None
+    """Seconds the run took at the agent; None when it does not say."""
 
 
 StreamItem = Started | Progress | Final
@@ -84,12 +87,12 @@ class StreamReader:
         state = state_from_wire(task.status.state)
         yield Started(task.id, state)
         if state.terminal or state in _ENDS:
-            yield self._final(state, task.status)
+            yield self._final(state, task.status, task.metadata)
 
     def _status(self, status: pb.TaskStatus, event: pb.TaskStatusUpdateEvent) -> Iterator[StreamItem]:
         state = state_from_wire(status.state)
         if state.terminal or state in _ENDS:
-            yield self._final(state, status)
+            yield self._final(state, status, event.metadata)
         elif status.HasField("message") or "fraction" in event.metadata.fields:
             raw = from_value(event.metadata.fields["fraction"]) if "fraction" in event.metadata.fields else None
             fraction = min(max(float(raw), 0.0), 1.0) if isinstance(raw, int | float) else None
@@ -104,17 +107,18 @@ class StreamReader:
         else:
             self._artifacts[update.artifact.artifact_id] = update.artifact
 
-    def _final(self, state: TaskState, status: pb.TaskStatus) -> Final:
+    def _final(self, state: TaskState, status: pb.TaskStatus, metadata: struct_pb2.Struct) -> Final:
         contents = {key: read_parts(artifact.parts) for key, artifact in self._artifacts.items()}
         files = tuple(file for content in contents.values() for file in content.files)
         own = contents.get(OUTPUT)
         output = _output_of(own if own else _joined(contents.values()))
         said = read_parts(status.message.parts)
+        took = _duration_of(metadata)
         if state is TaskState.COMPLETED:
-            return Final(state, output, files)
+            return Final(state, output, files, duration_s=took)
         if state in _ENDS:
-            return Final(state, output, files, question=said.text or "the agent asks for more")
-        return Final(state, output, files, problem=_problem_of(state, said))
+            return Final(state, output, files, question=said.text or "the agent asks for more", duration_s=took)
+        return Final(state, output, files, problem=_problem_of(state, said), duration_s=took)
 
 
 def _joined(contents: Collection[Content]) -> Content:
@@ -131,6 +135,15 @@ def _output_of(content: Content) -> JSON:
     if content.data:
         return content.data[0] if len(content.data) == 1 else list(content.data)
     return {"text": content.text} if content.texts else None
+
+
+def _duration_of(metadata: struct_pb2.Struct) -> float | None:
+    """Return the seconds an ended run took, None when that is not said or makes no sense."""
+    if DURATION not in metadata.fields:
+        return None
+    said = from_value(metadata.fields[DURATION])
+    sensible = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and said >= 0
+    return float(said) if sensible else None
 
 
 def _problem_of(state: TaskState, said: Content) -> Problem:

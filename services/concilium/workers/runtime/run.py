@@ -134,7 +134,7 @@ class Run:
 def final_events(task: pb.Task) -> list[StreamEvent]:
     """Return a finished task as the end of a stream."""
     artifacts = [events.artifact_update(task.id, task.context_id, artifact) for artifact in task.artifacts]
-    return [*artifacts, events.state_update(task.id, task.context_id, task.status)]
+    return [*artifacts, events.final_update(task)]
 
 
 async def _settle(event: asyncio.Event, limit_s: float) -> None:

@@ -197,7 +197,7 @@ class Runs:
     def _finish(self, run: Run, outcome: Outcome, duration_s: float) -> None:
         """Record the outcome, then tell it: a told result survives a crash of this process."""
         skill = run.call.runnable.skill.name
-        task = None if outcome.kind == "abandoned" else _task(run, outcome)
+        task = None if outcome.kind == "abandoned" else _task(run, outcome, duration_s)
         if task is not None:
             self._save(run.run_id, task)
         if run.executing:
@@ -233,6 +233,6 @@ def _failed(kind: str, detail: str, *, retryable: bool) -> Outcome:
     return Outcome("failed", problem=Problem(type=kind, detail=detail, retryable=retryable))
 
 
-def _task(run: Run, outcome: Outcome) -> pb.Task:
+def _task(run: Run, outcome: Outcome, duration_s: float) -> pb.Task:
     status = events.status(TaskState(outcome.kind), message_id=f"{run.run_id}.final", problem=outcome.problem)
-    return events.task(run.run_id, run.call.context_id, status, outcome.artifacts)
+    return events.task(run.run_id, run.call.context_id, status, outcome.artifacts, duration_s)
