@@ -26,7 +26,12 @@ app.conf.update(
 )
 
 
-app.task(name="bench.echo")(lambda text: text)
+def echo(text: str) -> str:
+    """Return the text."""
+    return text
+
+
+app.task(name="bench.echo")(echo)
 
 
 @contextmanager
