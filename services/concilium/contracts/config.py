@@ -5,9 +5,10 @@ An unknown key is an error naming it.
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from concilium.contracts import limits
 from concilium.contracts.base import JSON
@@ -16,6 +17,17 @@ from concilium.contracts.errors import Invalid
 ENV_PREFIX = "CONCILIUM_"
 RESERVED = frozenset({"CONCILIUM_HOME"})
 """Environment variables with the prefix that are not configuration values."""
+
+
+def _split(value: JSON) -> JSON:
+    """Return a text as the list it writes with commas; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""A list of texts, also written as one text with commas: ``code,tts``."""
 
 
 class Section(BaseModel):
@@ -59,7 +71,7 @@ class RunnerConfig(Section):
 
 
 class AgentsConfig(Section):
-    start: tuple[str, ...] = ("code", "vision", "tts")
+    start: Texts = ("code", "vision", "tts")
     """Agents started on this machine."""
     host: str = "127.0.0.1"
     base_port: int = Field(default=8410, ge=1, le=65000)
@@ -75,7 +87,7 @@ class EngineConfig(Section):
 
 
 class CallbackConfig(Section):
-    allow: tuple[str, ...] = ()
+    allow: Texts = ()
     """Private addresses (CIDR) or host:port pairs that callbacks may reach; public addresses always may."""
     timeout_s: float = Field(default=10.0, gt=0)
     attempts: int = Field(default=12, ge=1)
@@ -109,7 +121,8 @@ class MeshConfig(Section):
 def parse_config(text: str, environ: Mapping[str, str]) -> MeshConfig:
     """Return the configuration of a YAML text with environment overrides applied.
 
-    An override's value is read as YAML, so ``CONCILIUM_GATEWAY__PORT=9000`` is a number.
+    An override's value is read as YAML, so ``CONCILIUM_GATEWAY__PORT=9000`` is a number. A list may also be written
+    with commas alone: ``CONCILIUM_AGENTS__START=code,tts``.
 
     Raises:
         Invalid: the YAML is broken, a key is unknown (named with its path or variable) or a value does not fit.

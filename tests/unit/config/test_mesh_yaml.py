@@ -30,6 +30,35 @@ def test_each_value_can_be_overridden_by_its_environment_variable() -> None:
     assert parse_config(TEXT, {"CONCILIUM_AGENTS__START": "[code]"}).agents.start == ("code",)
 
 
+OTHER: dict[str, tuple[str, JSON]] = {
+    "str": ("another", "another"),
+    "int": ("4321", 4321),
+    "float": ("4.5", 4.5),
+    "bool": ("false", False),
+    "tuple": ("10.0.0.0/8,127.0.0.1:80", ["10.0.0.0/8", "127.0.0.1:80"]),
+    "dict": ("{code: 'http://127.0.0.1:1'}", {"code": "http://127.0.0.1:1"}),
+}
+"""For each type of value: another one as the environment writes it, and as it is then in force."""
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "kind"),
+    [(s, k, type(v).__name__) for s, values in MeshConfig().model_dump().items() for k, v in values.items()],
+)
+def test_the_environment_sets_every_value_to_another(section: str, key: str, kind: str) -> None:
+    written, meant = OTHER[kind]
+    found = parse_config(TEXT, {f"CONCILIUM_{section}__{key}".upper(): written}).model_dump(mode="json")
+    assert found[section].pop(key) == meant
+    before = MeshConfig().model_dump(mode="json")
+    del before[section][key]
+    assert found == before
+
+
+@pytest.mark.parametrize("written", ["code,tts", " code , tts ,", "[code, tts]", '["code", "tts"]', "- code\n- tts"])
+def test_a_list_may_be_written_with_commas_or_as_yaml(written: str) -> None:
+    assert parse_config(TEXT, {"CONCILIUM_AGENTS__START": written}).agents.start == ("code", "tts")
+
+
 @pytest.mark.parametrize(
     ("text", "environ", "named"),
     [
