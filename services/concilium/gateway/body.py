@@ -1,5 +1,6 @@
 """Reading a request's JSON body: media type, syntax, depth, then the model."""
 
+import json
 from typing import TypeVar
 
 import orjson
@@ -41,7 +42,18 @@ def parse_json(raw: bytes) -> JSON:
             raise _too_deep() from error
         raise BadRequest(f"the body is not JSON: {error}") from error
     check_depth(value)
+    # orjson keeps the last of two members with one name, unasked. Numbers are judged already and stay text here.
+    json.loads(raw, object_pairs_hook=_once, parse_int=str, parse_float=str)
     return value
+
+
+def _once(pairs: list[tuple[str, JSON]]) -> None:
+    """Raise `BadRequest` when an object has a member twice (RFC 8259, section 4: none of them counts for all)."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise BadRequest(f"the body has the member '{name[:100]}' twice in one object")
+        seen.add(name)
 
 
 def check_depth(value: JSON) -> None:
