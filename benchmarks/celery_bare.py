@@ -14,24 +14,29 @@ from celery import Celery, group
 
 URL = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/0")
 
-app = Celery("bare", broker=URL, backend=URL.replace("redis+socket://", "redis+socket://", 1))
-app.conf.update(
-    task_serializer="json",
-    accept_content=["json"],
-    result_serializer="json",
-    task_default_queue="bench.bare",
-    worker_enable_remote_control=False,
-    worker_hijack_root_logger=False,
-    broker_connection_retry_on_startup=True,
-)
-
 
 def echo(text: str) -> str:
     """Return the text."""
     return text
 
 
-app.task(name="bench.echo")(echo)
+def make_app(url: str) -> Celery:
+    """Return a Celery application over the Redis at ``url``, results included."""
+    made = Celery("bare", broker=url, backend=url)
+    made.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        result_serializer="json",
+        task_default_queue="bench.bare",
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+    )
+    made.task(name="bench.echo")(echo)
+    return made
+
+
+app = make_app(URL)
 
 
 @contextmanager
@@ -40,10 +45,10 @@ def worker(url: str, threads: int = 4) -> Iterator[Celery]:
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.celery_bare", "worker", "-P", "threads"]
     command += ["-c", str(threads), "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "ERROR"]
     process = subprocess.Popen(command, env={**os.environ, "BENCH_REDIS_URL": url})
-    app.conf.update(broker_url=url, result_backend=url)
+    client = make_app(url)
     try:
-        app.send_task("bench.echo", ["ready"]).get(timeout=30)
-        yield app
+        client.send_task("bench.echo", ["ready"]).get(timeout=30)
+        yield client
     finally:
         process.terminate()
         process.wait(timeout=30)

@@ -3,6 +3,7 @@
 FAILED = 1
 USAGE = 2
 ASKED = 3
+PARTLY = 4
 """The task waits for an answer of the caller."""
 INTERRUPTED = 130
 

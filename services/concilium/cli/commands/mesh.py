@@ -19,11 +19,21 @@ from concilium.home import Home
 def up(
     context: typer.Context,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay here; Ctrl-C stops the mesh.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Start the mesh in the background; does nothing when it runs."""
     current = session(context)
     start_mesh(current.home, foreground=foreground)
-    if not foreground:
+    if as_json:
+        print_json(
+            {
+                "home": str(current.home.root),
+                "url": current.local_url,
+                "key_file": str(current.home.keys / "admin.key"),
+                "supervisor": lifecycle.running(current.home),
+            }
+        )
+    elif not foreground:
         line(f"The mesh is ready at {current.local_url}", style="green")
         line(f"Home {current.home.root}, key {current.home.keys / 'admin.key'}")
 
@@ -45,12 +55,15 @@ def start_mesh(home: Home, *, foreground: bool = False) -> None:
     _wait(home)
 
 
-def down(context: typer.Context) -> None:
+def down(context: typer.Context, as_json: AsJson = False) -> None:
     """Stop the mesh of this home."""
     home = session(context).home
     with stderr.status("Stopping the mesh") if stderr.is_terminal else nullcontext():
         ran = lifecycle.stop(home)
-    line("Stopped." if ran else f"No mesh of {home.root} runs.")
+    if as_json:
+        print_json({"home": str(home.root), "stopped": ran})
+    else:
+        line("Stopped." if ran else f"No mesh of {home.root} runs.")
 
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
