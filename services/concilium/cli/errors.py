@@ -3,8 +3,9 @@
 FAILED = 1
 USAGE = 2
 ASKED = 3
-PARTLY = 4
 """The task waits for an answer of the caller."""
+PARTLY = 4
+"""The task completed, but one of its steps failed."""
 INTERRUPTED = 130
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from concilium.cli.client import MeshClient
-from concilium.cli.errors import ASKED, FAILED
+from concilium.cli.errors import ASKED, FAILED, PARTLY
 from concilium.cli.output import STATE_STYLE, duration, note, stderr
 from concilium.contracts.states import StepState, TaskState
 from concilium.contracts.task import Event, ProgressEvent, StateEvent, StepEvent, TaskView
@@ -33,7 +33,8 @@ def watch(client: MeshClient, task_id: str, after: int = 0) -> TaskView:
 def exit_code(task: TaskView) -> int:
     """Return what a command exits with for a task in this state."""
     if task.state is TaskState.COMPLETED:
-        return 0
+        latest = {entry.step: entry.state for entry in task.answer.provenance} if task.answer else {}
+        return 0 if all(state is StepState.COMPLETED for state in latest.values()) else PARTLY
     return ASKED if task.state in {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED} else FAILED
 
 

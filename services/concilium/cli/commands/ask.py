@@ -32,7 +32,8 @@ def ask(
 ) -> None:
     """Ask the mesh for something and follow it.
 
-    Exit code 0: completed, 1: failed, 2: wrong usage, 3: the mesh asks something back, 130: interrupted.
+    Exit code 0: completed, 1: failed, 2: wrong usage, 3: the mesh asks something back,
+    4: completed although a step failed, 130: interrupted.
     """
     current = session(context)
     terms: dict[str, JSON] = {"priority": priority.value, "data_class": data_class.value}
