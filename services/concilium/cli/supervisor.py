@@ -66,6 +66,8 @@ class Keeper:
         self._stopping.set()
         if self._done is not None:
             await self._done
+        # Here and not where the process ends: it may just be between two lives.
+        pid_file(self.home, self.process.name).unlink(missing_ok=True)
 
     async def _keep(self) -> None:
         restarts = failures = 0
@@ -81,7 +83,6 @@ class Keeper:
             await self._pause(delay)
 
     async def _run_once(self, restarts: int) -> int | None:
-        path = pid_file(self.home, self.process.name)
         log = logfile.open_for_append(log_file(self.home, self.process.name))
         try:
             child = await asyncio.create_subprocess_exec(
@@ -98,7 +99,7 @@ class Keeper:
             return None
         finally:
             os.close(log)
-        pidfile.write(path, child.pid, restarts)
+        pidfile.write(pid_file(self.home, self.process.name), child.pid, restarts)
         ended = asyncio.create_task(child.wait())
         told = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -106,8 +107,6 @@ class Keeper:
         if not ended.done():
             await _end(child)
         _end_group(child.pid)
-        if self._stopping.is_set():
-            path.unlink(missing_ok=True)
         return await ended
 
     async def _pause(self, delay_s: float) -> None:
