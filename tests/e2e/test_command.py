@@ -154,12 +154,7 @@ def test_a_running_task_can_be_canceled_and_not_twice(mesh: Mesh, tmp_path: Path
 def test_a_task_is_followed_through_a_crash_of_the_control_plane(mesh: Mesh, tmp_path: Path) -> None:
     slow = tmp_path / "slow.py"
     slow.write_text("import time\ntime.sleep(6)\nprint('still here')\n")
-    # A background job of a shell ignores SIGINT and hands that on to its children; a person's terminal does not.
-    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        asking = mesh.start("ask", "Run this script", "--file", str(slow))
-    finally:
-        signal.signal(signal.SIGINT, inherited)
+    asking = mesh.start("ask", "Run this script", "--file", str(slow))
     assert asking.stderr is not None
     for line in asking.stderr:
         if "code.run working" in line:
@@ -174,7 +169,12 @@ def test_a_task_is_followed_through_a_crash_of_the_control_plane(mesh: Mesh, tmp
 def test_an_interrupt_leaves_the_task_and_names_the_command_that_cancels_it(mesh: Mesh, tmp_path: Path) -> None:
     slow = tmp_path / "slow.py"
     slow.write_text("import time\ntime.sleep(50)\n")
-    asking = mesh.start("ask", "Run this script", "--file", str(slow))
+    # A background job of a shell ignores SIGINT and hands that on to its children; a person's terminal does not.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        asking = mesh.start("ask", "Run this script", "--file", str(slow))
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert asking.stderr is not None
     for line in asking.stderr:
         if "code.run working" in line:
