@@ -56,6 +56,11 @@ async def get_artifact(request: Request, task_id: str, name: str) -> Response:
 async def get_file(request: Request, task_id: str, sha256: str) -> Response:
     """Return a file of the task's request or artifacts."""
     gateway, task = await owned(request, task_id, Scope.READ)
+    return await file_of(gateway, task, sha256)
+
+
+async def file_of(gateway: Gateway, task: TaskView, sha256: str) -> Response:
+    """Return a file of a task the caller may see. Raises `NotFound`."""
     for file in files_of(task):
         if file.sha256 == sha256:
             return await file_answer(gateway, file)

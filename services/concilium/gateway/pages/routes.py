@@ -13,14 +13,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from concilium.contracts import limits
-from concilium.contracts.errors import ConciliumError, Forbidden, Invalid, NotFound, Unauthorized
+from concilium.contracts.errors import ConciliumError, Forbidden, Invalid, Unauthorized
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import Request as Wish
 from concilium.contracts.task import Submission, TaskView
 from concilium.gateway import events
 from concilium.gateway.ask import Upload, store
 from concilium.gateway.auth import Caller, Scope
-from concilium.gateway.files import file_answer, files_of
+from concilium.gateway.files import file_of
 from concilium.gateway.pages import session, words
 from concilium.gateway.state import Gateway, gateway_of
 from concilium.ledger import hash_of
@@ -228,10 +228,7 @@ async def _until_the_end(gateway: Gateway, task: TaskView, after: int) -> AsyncI
 async def task_file(request: Request) -> Response:
     """Return a file of the task, safe to show."""
     gateway, _, task = await _task(request, Scope.READ)
-    for file in files_of(task):
-        if file.sha256 == request.path_params["sha256"]:
-            return await file_answer(gateway, file)
-    raise NotFound("the task has no such file")
+    return await file_of(gateway, task, request.path_params["sha256"])
 
 
 async def cancel(request: Request) -> Response:
