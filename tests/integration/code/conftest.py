@@ -1,6 +1,8 @@
 """Run `code.run` on each rung this machine has, and see that a run leaves nothing behind."""
 
+import contextlib
 import hashlib
+import os
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -17,9 +19,13 @@ from concilium.contracts.skill import FILE_SCHEMA
 from concilium.contracts.task import Problem
 from concilium.home import read_manifest, shipped
 from concilium.workers import code
+from concilium.workers.code.sandbox import cgroups
 from concilium.workers.runtime.skill import SkillContext, SkillFailed
+from support.code_agent import CodeAgent
 
 MANIFEST = read_manifest(shipped("agents") / "code" / "agent.yaml")
+RUNGS = ("bubblewrap", "namespaces", "landlock")
+HOLDERS = ("cgroup", "supervisor")
 probed = cache(code.describe_sandbox)
 
 
@@ -89,24 +95,63 @@ def rung_or_skip(name: str) -> None:
         pytest.skip(f"{name}: {report.reason}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def packages_folder() -> Iterator[Path]:
+    """Keep the packages of all tests in one folder that everybody may read; inside, /tmp is the sandbox's own."""
+    with tempfile.TemporaryDirectory(prefix="concilium-test-packages-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        MANIFEST.settings["packages_folder"] = folder
+        yield Path(folder)
+
+
+@pytest.fixture
+def agent(tmp_path: Path, packages_folder: Path) -> CodeAgent:
+    """The agent on the best rung there is."""
+    return CodeAgent(tmp_path / "work", {**MANIFEST.settings, "packages_folder": str(packages_folder)})
+
+
 def _open_descriptors() -> int:
     return psutil.Process().num_fds()
 
 
-@pytest.fixture(params=["bubblewrap", "namespaces", "landlock"])
+@pytest.fixture(params=RUNGS)
 def box(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandboxed]:
-    rung_or_skip(request.param)
+    """Every rung, limits held as this machine allows."""
+    with _sandboxed(request.param, tmp_path, monkeypatch, {}) as sandboxed:
+        yield sandboxed
+
+
+@pytest.fixture(params=[(rung, holder) for rung in RUNGS for holder in HOLDERS], ids="-".join)
+def held(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandboxed]:
+    """Every rung, limits held by a control group and by the supervisor alone."""
+    rung, holder = request.param
+    if holder == "cgroup" and not cgroups.find().memory:
+        pytest.skip("no control group for memory can be made here")
+    with _sandboxed(rung, tmp_path, monkeypatch, {"cgroup": holder == "cgroup"}) as sandboxed:
+        yield sandboxed
+
+
+@contextlib.contextmanager
+def _sandboxed(
+    rung: str, workdir: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> Iterator[Sandboxed]:
+    """Hand out a sandbox and see that nothing is left when it is given back."""
+    rung_or_skip(rung)
     mounts = Path("/proc/self/mounts").read_text()
     descriptors = _open_descriptors()
     with tempfile.TemporaryDirectory(prefix="concilium-test-") as temporary:
         Path(temporary).chmod(0o711)
         monkeypatch.setattr(tempfile, "tempdir", temporary)
-        sandboxed = Sandboxed(
-            request.param, tmp_path, uuid.uuid4().hex, {**MANIFEST.settings, "rungs": [request.param]}
-        )
+        sandboxed = Sandboxed(rung, workdir, uuid.uuid4().hex, {**MANIFEST.settings, "rungs": [rung], **settings})
         yield sandboxed
         assert sandboxed.alive() == []
         assert list(Path(temporary).iterdir()) == []
         assert Path("/proc/self/mounts").read_text() == mounts
         assert psutil.Process().children(recursive=True) == []
         assert _open_descriptors() <= descriptors
+        assert groups_left() == []
+
+
+def groups_left() -> list[Path]:
+    """Return the control groups of this process's runs that are still there."""
+    return [path for folder in cgroups.find().folders for path in folder.glob(f"concilium-run-{os.getpid()}-*")]

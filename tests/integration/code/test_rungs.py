@@ -1,17 +1,20 @@
 """Which rungs hold is found out by trying; without one nothing runs."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from concilium.workers import code
+from concilium.workers.code import host
+from concilium.workers.code.sandbox.job import Job, SandboxError
 from concilium.workers.runtime.skill import SkillContext, SkillFailed
 from integration.code.conftest import MANIFEST, Sandboxed, probed
 
@@ -51,7 +54,7 @@ asyncio.run(main(sys.argv[2]))
 
 def test_every_rung_is_reported_with_its_reason_or_what_it_does_not_bound() -> None:
     report = probed()
-    assert [rung.name for rung in report.rungs] == ["bubblewrap", "namespaces", "landlock"]
+    assert [rung.name for rung in report.rungs] == ["gvisor", "bubblewrap", "namespaces", "landlock"]
     for rung in report.rungs:
         assert rung.holds != bool(rung.reason)
         assert rung.unbounded
@@ -74,9 +77,11 @@ async def test_without_a_rung_nothing_runs_and_the_refusal_helps(tmp_path: Path)
 
 async def test_a_missing_bubblewrap_is_a_reason_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    rung = code.describe_sandbox().rungs[0]
-    assert not rung.holds
-    assert "bwrap" in rung.reason
+    gvisor, bubblewrap, *_ = code.describe_sandbox().rungs
+    assert not gvisor.holds
+    assert "docker is not installed" in gvisor.reason
+    assert not bubblewrap.holds
+    assert "bwrap is not installed" in bubblewrap.reason
 
 
 async def test_warming_up_probes_once(tmp_path: Path) -> None:
@@ -88,9 +93,38 @@ async def test_warming_up_probes_once(tmp_path: Path) -> None:
     assert result.output["sandbox"]["rung"] == chosen.name
 
 
+async def test_a_job_can_show_more_of_the_host_and_set_variables(box: Sandboxed) -> None:
+    report = next(rung for rung in probed().rungs if rung.name == box.rung)
+    assert report.interpreter
+    with _open_folder("shown.py", "value = 42") as folder:
+        source = b"""
+import os
+import shown
+print(shown.value, os.environ["BOX"] == os.path.dirname(os.getcwd()))
+try: open(shown.__file__, "a")
+except OSError: print("read-only")
+"""
+        job = Job("python", source, readable=(folder,), environment={"PYTHONPATH": folder, "BOX": "{box}"})
+        outcome = await host.carry_out(report, job)
+    assert outcome.stdout == b"42 True\nread-only\n", outcome.stderr
+    with pytest.raises(SandboxError):
+        await host.carry_out(report, Job("python", b"", readable=("relative",)))
+
+
+@contextlib.contextmanager
+def _open_folder(name: str, text: str) -> Iterator[str]:
+    """Hold a folder that every user can reach, with one file."""
+    with tempfile.TemporaryDirectory(prefix="concilium-test-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / name).write_text(text)
+        yield folder
+
+
 AGENT = """
 import asyncio, sys
 from concilium.workers import code
+from concilium.workers.code import host
+from concilium.workers.code.sandbox.job import Job, SandboxError
 from concilium.workers.runtime.skill import SkillContext
 from pathlib import Path
 ctx = SkillContext(run_id="t.s.1", files={}, settings={"rungs": [sys.argv[1]]}, folder=Path("/"))

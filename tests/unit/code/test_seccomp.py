@@ -70,9 +70,32 @@ def test_calls_newer_than_the_table_are_absent(kind: Machine) -> None:
         assert verdict(program(kind, shared_host=False), kind.audit_arch, number) == ABSENT
 
 
-@pytest.mark.parametrize("call", ["ptrace", "socket", "mount", "unshare", "setns", "bpf", "io_uring_setup", "keyctl"])
-def test_dangerous_calls_are_refused(kind: Machine, call: str) -> None:
-    assert ask(kind, call) == REFUSED
+DANGEROUS = """
+socket connect bind listen accept accept4 ptrace process_vm_readv process_vm_writev pidfd_getfd kcmp mount umount2
+pivot_root chroot unshare setns bpf io_uring_setup keyctl add_key perf_event_open userfaultfd memfd_create shmget
+name_to_handle_at open_by_handle_at reboot kexec_load init_module finit_module
+"""
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("call", DANGEROUS.split())
+def test_dangerous_calls_are_refused(kind: Machine, call: str, shared: bool) -> None:
+    assert ask(kind, call, shared=shared) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "call", ["tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open", "pidfd_send_signal"]
+)
+def test_beside_the_host_no_call_sends_a_signal_to_another_process(kind: Machine, call: str) -> None:
+    for pid in (0, 1, 7):
+        assert ask(kind, call, pid, 9, shared=True) == REFUSED
+
+
+@pytest.mark.parametrize(("call", "before"), [("mknod", (0,)), ("mknodat", (0, 0))])
+def test_devices_cannot_be_made(kind: Machine, call: str, before: tuple[int, ...]) -> None:
+    assert ask(kind, call, *before, 0o020666) == REFUSED
+    assert ask(kind, call, *before, 0o060666) == REFUSED
+    assert ask(kind, call, *before, 0o010666) == ALLOW  # a pipe
 
 
 def test_clone_is_allowed_unless_it_makes_a_namespace(kind: Machine) -> None:

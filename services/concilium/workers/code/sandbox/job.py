@@ -1,6 +1,7 @@
 """What a sandbox is asked for and what it answers. Sizes in bytes, times in seconds."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -43,6 +44,12 @@ class Job:
     stdin: bytes = b""
     files: tuple[File, ...] = ()
     arguments: tuple[str, ...] = ()
+    readable: tuple[str, ...] = ()
+    """Absolute paths of the host that the script may read besides the system's, at the same place inside. The user
+    nobody must be able to reach them: every folder above open for passing, the contents for reading."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables besides, or in place of, the sandbox's own (PATH, HOME, TMPDIR, OUT, LANG, LC_ALL); ``{box}`` in a
+    value stands for the folder of the run."""
     limits: Limits = Limits()
 
 

@@ -1,48 +1,37 @@
-"""Carry out one job on one rung: start the warden, feed it, bound the output, take its report.
+"""Carry out one job on one rung: start the warden, attend to it, leave nothing behind.
 
 Nothing here blocks the event loop.
 """
 
 import asyncio
 import contextlib
-import json
 import os
+import secrets
 import shutil
+import signal
+import subprocess
 import tempfile
 import time
-from dataclasses import dataclass, field, replace
-from io import FileIO
 from pathlib import Path
 
-from .job import File, Job, Limits, Outcome, SandboxError
-from .rungs import Interpreter, Rung
+from . import cgroups
+from .attend import attend
+from .job import File, Job, Outcome, SandboxError
+from .rung import Interpreter, Rung, Start
+from .warden import watch
 from .warden.namespaces import NOBODY
-from .warden.wire import LENGTH, Header, encode
+from .warden.wire import Header, encode
 
-_GRACE_S = 0.5
-"""How long a warden that was told to stop may take before it is killed."""
-_SETUP_S = 5.0
-_CHUNK = 1 << 16
-_STDERR_SHOWN = 400
+_REMOVE_S = 10.0
+_KILL_S = 2.0
 
 
-@dataclass
-class _Output:
-    """Both streams under one cap."""
-
-    cap: int
-    streams: dict[str, bytearray] = field(default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()})
-    flooded: bool = False
-
-    def take(self, name: str, chunk: bytes) -> None:
-        """Keep what the cap leaves room for."""
-        room = self.cap - sum(map(len, self.streams.values()))
-        self.streams[name] += chunk[:room]
-        self.flooded = self.flooded or len(chunk) > room
-
-
-async def carry_out(rung: Rung, interpreter: Interpreter, job: Job) -> Outcome:
+async def carry_out(
+    rung: Rung, interpreter: Interpreter, job: Job, controls: cgroups.Controls = cgroups.NONE
+) -> Outcome:
     """Run the job and return how it ended. Whatever happens, cancellation included, nothing of the run is left behind.
+
+    Memory, processes and CPU time are held by a control group as far as ``controls`` reach, else by the warden.
 
     Raises:
         SandboxError: the rung did not hold; nothing of the script ran, or what it did is unknown.
@@ -51,28 +40,34 @@ async def carry_out(rung: Rung, interpreter: Interpreter, job: Job) -> Outcome:
     try:
         if not rung.own_root:
             os.chmod(box, 0o711)  # noqa: PTH101, S103 - the run's user must pass through; its folders are private
-        return await _in_box(rung, interpreter, job, box)
+        with cgroups.group(controls if rung.grouped else cgroups.NONE, job.limits) as group:
+            return await _in_box(rung, interpreter, job, box, group)
     finally:
         if not rung.own_root:
-            shutil.rmtree(box, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, box, ignore_errors=True)
 
 
-async def _in_box(rung: Rung, interpreter: Interpreter, job: Job, box: str) -> Outcome:
+async def _in_box(rung: Rung, interpreter: Interpreter, job: Job, box: str, group: cgroups.Group) -> Outcome:
+    name, paths = f"concilium-run-{secrets.token_hex(8)}", shown(interpreter, job)
     # Pipes of our own: an event loop may give a process sockets, which a script cannot open again as /dev/stdout.
-    pipes = {name: os.pipe() for name in ("stdout", "stderr", "report")}
-    ends = {name: os.fdopen(end, "rb", buffering=0) for name, (end, _) in pipes.items()}
+    pipes = {stream: os.pipe() for stream in ("stdout", "stderr", *(() if rung.framed else ("report",)))}
+    ends = {stream: os.fdopen(end, "rb", buffering=0) for stream, (end, _) in pipes.items()}
+    given = {stream: end for stream, (_, end) in pipes.items()}
     if os.geteuid() == 0:  # the script is nobody; only the pipe's owner may open /dev/stdout
-        for name in ("stdout", "stderr"):
-            os.fchown(pipes[name][1], NOBODY, NOBODY)
+        for stream in ("stdout", "stderr"):
+            os.fchown(given[stream], NOBODY, NOBODY)
     filter_end = _pipe_with(rung.filter)
+    report = given.get("report", 1)
+    start = Start(interpreter, paths, job.limits, report, filter_end, name)
     try:
         process = await asyncio.create_subprocess_exec(
-            *rung.command(interpreter, job.limits, pipes["report"][1], filter_end),
+            *await asyncio.to_thread(rung.command, start),
             stdin=asyncio.subprocess.PIPE,
-            stdout=pipes["stdout"][1],
-            stderr=pipes["stderr"][1],
-            pass_fds=(pipes["report"][1], filter_end),
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+            stdout=given["stdout"],
+            stderr=given["stderr"],
+            pass_fds=(filter_end, *(() if rung.framed else (report,)), *group.descriptors),
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+            | {n: os.environ[n] for n in rung.passes if n in os.environ},
             start_new_session=True,
         )
     except BaseException as error:
@@ -82,15 +77,20 @@ async def _in_box(rung: Rung, interpreter: Interpreter, job: Job, box: str) -> O
             raise SandboxError(f"{rung.name}: {error}") from error
         raise
     finally:
-        for _, given in pipes.values():
-            os.close(given)
-        os.close(filter_end)
-    output = _Output(job.limits.output_bytes)
+        for end_given in (*given.values(), filter_end):
+            os.close(end_given)
     try:
-        frame = _frame(rung, interpreter, job, box)
-        return await _attend(process, ends, frame, output, job.limits)
+        return await attend(process, ends, _frame(rung, interpreter, job, box, group), rung, job.limits)
     finally:
-        await _end(process)
+        await _end(process, rung, name, group)
+
+
+def shown(interpreter: Interpreter, job: Job) -> list[str]:
+    """Return what the script may read of the host, without paths that lie beneath another of them."""
+    paths = [Path(path) for path in (*interpreter.readable, *job.readable)]
+    if any(not path.is_absolute() or ".." in path.parts for path in paths):
+        raise SandboxError("a path to show in the sandbox must be absolute and plain")
+    return [str(path) for path in dict.fromkeys(paths) if not any(other in path.parents for other in paths)]
 
 
 def _pipe_with(content: bytes) -> int:
@@ -101,17 +101,19 @@ def _pipe_with(content: bytes) -> int:
     return end
 
 
-def _frame(rung: Rung, interpreter: Interpreter, job: Job, box: str) -> bytes:
+def _frame(rung: Rung, interpreter: Interpreter, job: Job, box: str, group: cgroups.Group) -> bytes:
+    alone = ["-s", "-P"] if "PYTHONPATH" in job.environment else ["-I"]  # -I would ignore the variable
     command = {
-        "python": [interpreter.path, "-I", "-B", "-X", "utf8", "{box}/script/" + job.name],
+        "python": [interpreter.path, *alone, "-B", "-X", "utf8", "{box}/script/" + job.name],
         "shell": ["/bin/bash" if Path("/bin/bash").exists() else "/bin/sh", "{box}/script/" + job.name],
     }[job.language]
     files = [("script", File(job.name, job.source)), *(("work", file) for file in job.files)]
     limits = job.limits
     header: Header = {
         "rung": rung.name,
+        "framed": rung.framed,
         "box": box,
-        "readable": interpreter.readable,
+        "readable": shown(interpreter, job),
         "command": command,
         "arguments": list(job.arguments),
         "environment": {
@@ -121,9 +123,11 @@ def _frame(rung: Rung, interpreter: Interpreter, job: Job, box: str) -> bytes:
             "OUT": "{box}/out",
             "LANG": "C.UTF-8",
             "LC_ALL": "C.UTF-8",
+            **job.environment,
         },
         # bubblewrap installs the filter itself
         "seccomp": "" if rung.name == "bubblewrap" else rung.filter.hex(),
+        "group": group.spec,
         "limits": {
             "cpu_s": limits.cpu_s,
             "wall_s": limits.wall_s,
@@ -139,99 +143,38 @@ def _frame(rung: Rung, interpreter: Interpreter, job: Job, box: str) -> bytes:
     return encode(header, [*(file.content for _, file in files), job.stdin])
 
 
-async def _attend(
-    process: asyncio.subprocess.Process, ends: dict[str, FileIO], frame: bytes, output: _Output, limits: Limits
-) -> Outcome:
-    started = time.monotonic()
-    readers = {name: asyncio.StreamReader(limit=_CHUNK) for name in ends}
-    transports = [await _connect(end, readers[name]) for name, end in ends.items()]
-    helpers = [
-        asyncio.ensure_future(_feed(process, frame)),
-        asyncio.ensure_future(_pump(process, readers["stdout"], "stdout", output)),
-        asyncio.ensure_future(_pump(process, readers["stderr"], "stderr", output)),
-    ]
-    try:
-        async with asyncio.timeout(limits.wall_s + _SETUP_S):
-            outcome = await _read_report(readers["report"], limits)
-            await asyncio.gather(*helpers)
-    except TimeoutError:
-        outcome = Outcome(b"", b"", False, None, None, "wall-time", time.monotonic() - started)
-    except asyncio.IncompleteReadError as error:
-        await asyncio.wait(helpers, timeout=_GRACE_S)
-        tail = bytes(output.streams["stderr"][-_STDERR_SHOWN:]).decode("utf-8", "replace").strip()
-        raise SandboxError(f"the warden ended without a report: {tail or 'no message'}") from error
-    finally:
-        for transport in transports:
-            transport.close()
-        for helper in helpers:
-            helper.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)
-    return replace(
-        outcome,
-        stdout=bytes(output.streams["stdout"]),
-        stderr=bytes(output.streams["stderr"]),
-        truncated=output.flooded,
-        limit="output" if output.flooded else outcome.limit,
-    )
-
-
-async def _connect(end: FileIO, reader: asyncio.StreamReader) -> asyncio.ReadTransport:
-    """Let the event loop fill ``reader`` from a pipe."""
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), end)
-    return transport
-
-
-async def _feed(process: asyncio.subprocess.Process, frame: bytes) -> None:
-    """Hand the job over. The pipe stays open: its end tells the warden to stop."""
-    if process.stdin:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # then the report says what went wrong
-            process.stdin.write(frame)
-            await process.stdin.drain()
-
-
-async def _pump(process: asyncio.subprocess.Process, stream: asyncio.StreamReader, name: str, output: _Output) -> None:
-    while chunk := await stream.read(_CHUNK):
-        output.take(name, chunk)
-        if output.flooded and process.stdin:
-            process.stdin.close()
-
-
-async def _read_report(reader: asyncio.StreamReader, limits: Limits) -> Outcome:
-    (size,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
-    if size > 1 << 20:
-        raise SandboxError("the warden's report is too large")
-    header: Header = json.loads(await reader.readexactly(size))
-    if header["error"]:
-        raise SandboxError(str(header["error"]))
-    entries = header["files"]
-    if sum(entry["size"] for entry in entries) > limits.files_bytes:
-        raise SandboxError("the warden's report is too large")
-    files = [File(entry["name"], await reader.readexactly(entry["size"])) for entry in entries]
-    return Outcome(
-        stdout=b"",
-        stderr=b"",
-        truncated=False,
-        exit_code=header["exit_code"],
-        signal=header["signal"],
-        limit=header["limit"],
-        duration_s=header["duration_s"],
-        cpu_s=header["cpu_s"],
-        memory_peak=header["memory_peak"],
-        disk=header["disk"],
-        processes_peak=header["processes_peak"],
-        files=tuple(files),
-        omitted=tuple(header["omitted"]),
-    )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, rung: Rung, name: str, group: cgroups.Group) -> None:
     """Return when the warden, and with it everything in the sandbox, is gone."""
     if process.stdin:
         process.stdin.close()
     ending = asyncio.ensure_future(process.wait())
-    done, _ = await asyncio.wait({ending}, timeout=_GRACE_S)
+    done, _ = await asyncio.wait({ending}, timeout=rung.end_s)
+    if not done and not rung.own_root:
+        # A script can slow the warden down, by holding locks of the folders it looks at; without the script, it ends.
+        group.kill()
+        await asyncio.to_thread(_kill_below, process.pid)
+        done, _ = await asyncio.wait({ending}, timeout=rung.end_s)
+    deadline = time.monotonic() + _REMOVE_S
+    while rung.remove and not done and time.monotonic() < deadline:
+        # The command ends when what it started is gone; killed, it would leave behind what is only being made.
+        await asyncio.to_thread(_remove, rung.remove(name))
+        done, _ = await asyncio.wait({ending}, timeout=rung.end_s)
     if not done:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    await ending
+    if await ending and rung.remove:
+        await asyncio.to_thread(_remove, rung.remove(name))
+
+
+def _kill_below(warden: int) -> None:
+    """Kill everything below the warden, who adopts what its descendants leave, until nothing is found."""
+    deadline = time.monotonic() + _KILL_S
+    while (left := watch.descendants(warden)) and time.monotonic() < deadline:
+        for process in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process.pid, signal.SIGKILL)
+
+
+def _remove(command: list[str]) -> None:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):  # nothing is left, or nobody answers
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_REMOVE_S, check=False)  # noqa: S603 - fixed words

@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import py_compile
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from . import cgroups
 from .job import Job, Limits, SandboxError
 from .launch import carry_out
-from .rungs import RUNGS, Interpreter, Rung, interpreters
+from .rung import WARDEN, Interpreter, Rung, interpreters
+from .rungs import RUNGS
 
-_PROBE_S = 10.0
+_PROBE_S = 15.0
 _PROBE_LIMITS = Limits(cpu_s=5, wall_s=5)
 ADVICE = (
     "No sandbox holds on this machine, so scripts are not run. Ways to get one: install bubblewrap "
@@ -55,8 +58,15 @@ class RungReport:
     """Why it cannot be used; empty when it holds."""
     unbounded: tuple[str, ...]
     interpreter: Interpreter | None = None
+    controls: cgroups.Controls = cgroups.NONE
+    """Where the run's control groups are made."""
     run_s: float = 0.0
     """Seconds from asking for the probe to its end."""
+
+    @property
+    def holder(self) -> str:
+        """Who holds the limits on memory, processes and CPU time."""
+        return f"{self.controls.label} and the supervisor" if self.controls.label else "the supervisor"
 
 
 @dataclass(frozen=True)
@@ -76,21 +86,44 @@ class SandboxReport:
         return "" if self.chosen else ADVICE
 
 
-async def probe(names: Sequence[str]) -> SandboxReport:
-    """Try the rungs named, best first. Takes a fraction of a second each; a rung that hangs is given up after 10 s."""
-    return SandboxReport(tuple([await _probe_rung(rung) for rung in RUNGS if rung.name in names]))
+async def probe(names: Sequence[str], *, control_groups: bool = True) -> SandboxReport:
+    """Try the rungs in the order of ``names``, which is the order of choice.
+
+    Takes a fraction of a second each; a rung that hangs is given up after 15 s.
+
+    Control groups are used where this process may make them, unless ``control_groups`` is off.
+    """
+    await asyncio.to_thread(_compile_warden)
+    controls = cgroups.find() if control_groups else cgroups.NONE
+    known = {rung.name: rung for rung in RUNGS}
+    return SandboxReport(tuple([await _probe_rung(known[name], controls) for name in names if name in known]))
 
 
-async def _probe_rung(rung: Rung) -> RungReport:
-    report = RungReport(rung.name, holds=False, reason="", unbounded=rung.unbounded)
+def _compile_warden() -> None:
+    """Compile the warden once, as an installation does; a checkout's would be compiled anew by every run."""
+    for path in WARDEN.glob("*.py"):
+        with contextlib.suppress(OSError, py_compile.PyCompileError):  # not writable: each run is slower
+            py_compile.compile(str(path))
+
+
+async def _probe_rung(rung: Rung, controls: cgroups.Controls) -> RungReport:
+    report = RungReport(rung.name, holds=False, reason="", unbounded=rung.unbounded(cgroups.NONE))
     if not rung.filter:
         return replace(report, reason="no system call filter for this kind of machine (x86_64 and aarch64 have one)")
     reasons = []
     for interpreter in interpreters():
-        started = time.monotonic()
-        reason = await _try(rung, interpreter)
-        if not reason:
-            return replace(report, holds=True, interpreter=interpreter, run_s=time.monotonic() - started)
+        for held in dict.fromkeys((controls if rung.grouped else cgroups.NONE, cgroups.NONE)):
+            started = time.monotonic()
+            reason = await _try(rung, interpreter, held)
+            if not reason:
+                return replace(
+                    report,
+                    holds=True,
+                    unbounded=rung.unbounded(held),
+                    interpreter=interpreter,
+                    controls=held,
+                    run_s=time.monotonic() - started,
+                )
         reasons.append(f"{interpreter.path}: {reason}")
     return replace(report, reason="; ".join(reasons))
 
@@ -103,14 +136,14 @@ def _secret_in(folder: Path) -> Path:
     return secret
 
 
-async def _try(rung: Rung, interpreter: Interpreter) -> str:
+async def _try(rung: Rung, interpreter: Interpreter, controls: cgroups.Controls) -> str:
     """Return what went wrong, or nothing."""
     with tempfile.TemporaryDirectory(prefix="concilium-probe-") as folder:
         secret = _secret_in(Path(folder))
         job = Job("python", _TRIALS, "probe.py", arguments=(str(secret),), limits=_PROBE_LIMITS)
         try:
             async with asyncio.timeout(_PROBE_S):
-                outcome = await carry_out(rung, interpreter, job)
+                outcome = await carry_out(rung, interpreter, job, controls)
         except TimeoutError:
             return f"the probe did not end within {_PROBE_S:.0f} s"
         except SandboxError as error:

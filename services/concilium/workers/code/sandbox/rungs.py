@@ -1,102 +1,38 @@
 """The rungs: ways to confine a run, best first, each with what it does not bound.
 
 What a rung sees of the host is the same on all: the system's programs and libraries and the Python prefix, read-only.
+The order is by protection. gVisor comes first: its run has a kernel of its own, and an operator who gave Docker its
+runtime has asked for it. What it costs is time (most of a second a run against some 50 ms); the setting ``rungs`` puts
+another first.
 """
 
 import os
-import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from subprocess import DEVNULL, TimeoutExpired, run
 
-from .job import Limits, SandboxError
-from .seccomp import machine, program
+from . import gvisor
+from .rung import BOX_SLACK, HOST_KERNEL, WARDEN, Rung, Start, which
 from .warden.namespaces import DEVICES, NOBODY
 
-WARDEN = Path(__file__).resolve().parent / "warden"
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from warden.main import main; main(int(sys.argv[2]))"
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache", "/etc/alternatives")
-BOX_SLACK = 1 << 20
 
-_POLLED = "memory, CPU time and processes are watched every 20 ms, so a burst may pass a limit before the run is killed"
-_KERNEL = "kernel memory of pipes and socket pairs is not counted"
-_AUTOREAPED = "CPU time of processes whose parent ignores their end is bounded by the wall clock alone"
+def _direct(start: Start) -> list[str]:
+    """The warden runs outside, on the agent's own Python."""
+    return start.warden(str(Path(sys.executable).resolve()), str(WARDEN.parent))
 
 
-@dataclass(frozen=True)
-class Interpreter:
-    """A Python for scripts: the program, and the folder outside the system's that it needs."""
-
-    path: str
-    prefix: str | None
-
-    @property
-    def readable(self) -> list[str]:
-        """What a script may read of the host."""
-        shown = [path for path in _SYSTEM if Path(path).exists()]
-        return shown + ([self.prefix] if self.prefix else [])
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One way to confine a run.
-
-    Attributes:
-        name: as records and reports show it.
-        unbounded: what it does not bound.
-        own_root: the run has a root of its own with the box at ``/box``; else the box is a folder of the host.
-        command: the program that becomes the warden, from ``(interpreter, limits, report fd, filter fd)``.
-    """
-
-    name: str
-    unbounded: tuple[str, ...]
-    own_root: bool
-    command: Callable[[Interpreter, Limits, int, int], list[str]]
-
-    @property
-    def filter(self) -> bytes:
-        """The system call filter, empty on a machine without one."""
-        kind = machine()
-        return program(kind, shared_host=not self.own_root) if kind else b""
-
-
-def interpreters() -> list[Interpreter]:
-    """Return the Pythons that may run scripts: this process's own without its virtual environment, the system's."""
-    own = Path(sys.executable).resolve()
-    candidates = [own, Path("/usr/bin/python3").resolve()]
-    found = []
-    for path in dict.fromkeys(candidates):
-        if path.exists():
-            beneath_system = any(path.is_relative_to(top) for top in ("/usr", "/bin"))
-            found.append(Interpreter(str(path), None if beneath_system else str(path.parents[1])))
-    return found
-
-
-def _python(interpreter: str, folder: str, report: int) -> list[str]:
-    return [interpreter, "-I", "-S", "-B", "-c", _BOOT, folder, str(report)]
-
-
-def _direct(interpreter: Interpreter, _limits: Limits, report: int, _filter: int) -> list[str]:
-    del interpreter  # the warden runs outside, on the agent's own Python
-    return _python(str(Path(sys.executable).resolve()), str(WARDEN.parent), report)
-
-
-def _bubblewrap(interpreter: Interpreter, limits: Limits, report: int, call_filter: int) -> list[str]:
+def _bubblewrap(start: Start) -> list[str]:
     """Options of bwrap(1).
 
     ``/dev`` is made by hand and the root is remounted read-only: bwrap's own are writable and without a size.
     """
-    bwrap = shutil.which("bwrap")
-    if not bwrap:
-        raise SandboxError("bwrap is not installed")
+    bwrap = which("bwrap", " (Debian: bubblewrap)")
     words = [*_as_nobody(), bwrap, "--unshare-all", "--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
     if "--disable-userns" in _help(bwrap):
         words.append("--disable-userns")
     words += ["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
-    for path in interpreter.readable:
+    for path in start.shown:
         link = Path(path)
         words += ["--symlink", str(link.readlink()), path] if link.is_symlink() else ["--ro-bind", path, path]
     words += ["--ro-bind", str(WARDEN), "/box-warden/warden", "--proc", "/proc"]
@@ -106,9 +42,9 @@ def _bubblewrap(interpreter: Interpreter, limits: Limits, report: int, call_filt
         words += ["--symlink", f"/proc/self/fd/{number}", f"/dev/{name}"]
     words += ["--symlink", "/proc/self/fd", "/dev/fd", "--symlink", "/box/shm", "/dev/shm"]  # noqa: S108 - inside
     words += ["--symlink", "/box/tmp", "/tmp", "--symlink", "/box/out", "/out"]  # noqa: S108 - inside
-    words += ["--size", str(limits.disk_bytes + BOX_SLACK), "--tmpfs", "/box", "--remount-ro", "/"]
-    words += ["--seccomp", str(call_filter), "--"]
-    return words + _python(interpreter.path, "/box-warden", report)
+    words += ["--size", str(start.limits.disk_bytes + BOX_SLACK), "--tmpfs", "/box", "--remount-ro", "/"]
+    words += ["--seccomp", str(start.call_filter), "--"]
+    return words + start.warden(start.interpreter.path, "/box-warden")
 
 
 def _as_nobody() -> list[str]:
@@ -119,10 +55,15 @@ def _as_nobody() -> list[str]:
     """
     if os.geteuid() != 0:
         return []
-    setpriv = shutil.which("setpriv")
-    if not setpriv:
-        raise SandboxError("run as root, it needs setpriv (Debian: util-linux)")
-    return [setpriv, "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--"]
+    return [
+        which("setpriv", ", which an agent run as root needs (Debian: util-linux)"),
+        "--reuid",
+        str(NOBODY),
+        "--regid",
+        str(NOBODY),
+        "--clear-groups",
+        "--",
+    ]
 
 
 @cache
@@ -134,19 +75,17 @@ def _help(bwrap: str) -> str:
     return done.stdout.decode("utf-8", "replace") + done.stderr.decode("utf-8", "replace")
 
 
-BUBBLEWRAP = Rung("bubblewrap", (_POLLED, _KERNEL, _AUTOREAPED), own_root=True, command=_bubblewrap)
-NAMESPACES = Rung("namespaces", (_POLLED, _KERNEL, _AUTOREAPED), own_root=True, command=_direct)
+BUBBLEWRAP = Rung("bubblewrap", (HOST_KERNEL,), _bubblewrap)
+NAMESPACES = Rung("namespaces", (HOST_KERNEL,), _direct)
 LANDLOCK = Rung(
     "landlock",
     (
-        _POLLED,
-        "disk use is watched, not bounded by a file system of its own",
-        _KERNEL,
-        _AUTOREAPED,
-        "names, sizes and times of the host's files can be looked up, their contents not",
+        HOST_KERNEL,
+        "disk use is watched every 20 ms, not bounded by a file system of its own",
+        "names, sizes and times of the host's files, and which processes it has, can be looked up, their contents not",
         "programs inside cannot signal one another, except their own process group",
     ),
+    _direct,
     own_root=False,
-    command=_direct,
 )
-RUNGS = (BUBBLEWRAP, NAMESPACES, LANDLOCK)
+RUNGS = (gvisor.GVISOR, BUBBLEWRAP, NAMESPACES, LANDLOCK)

@@ -68,6 +68,9 @@ _BASE = (
     # A stream pair cannot be connected elsewhere; a datagram pair can send to any address. asyncio needs the pair.
     Rule("socketpair", argument=0, test=Test.DIFFERS, value=1),
     Rule("socketpair", argument=1, test=Test.DIFFERS, value=1, mask=0xF),
+    # Devices: refused by the kernel too, but not by gVisor's.
+    *(Rule("mknod", argument=1, value=kind, mask=0o170000) for kind in (0o020000, 0o060000)),
+    *(Rule("mknodat", argument=2, value=kind, mask=0o170000) for kind in (0o020000, 0o060000)),
     Rule("personality", argument=0, test=Test.DIFFERS, value=0xFFFFFFFF),
     # Limits, priority and placement of the caller only.
     Rule("prlimit64", argument=0, test=Test.DIFFERS),
@@ -90,7 +93,7 @@ setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
 _O_TRUNC = 0o1000
 _OPEN_FLAGS = {"open": 1, "openat": 2}
 
-_SHARED_PROCESSES_AND_FILES = (
+_BESIDE_THE_HOST = (
     # No process namespace: only the own process group may be signalled, which holds nothing but the run.
     Rule("kill", argument=0, test=Test.DIFFERS),
     *(Rule(call) for call in _SIGNALS.split()),
@@ -100,6 +103,7 @@ _SHARED_PROCESSES_AND_FILES = (
     *(Rule(call, argument=arg, value=3, mask=3) for call, arg in _OPEN_FLAGS.items()),
     *(Rule(call, argument=arg, value=_O_TRUNC, mask=_O_TRUNC | 3) for call, arg in _OPEN_FLAGS.items()),
     *(Rule(call) for call in _METADATA.split()),
+    Rule("inotify_add_watch"),  # would tell what happens in the host's folders
 )
 
 
@@ -116,7 +120,7 @@ def program(kind: Machine, *, shared_host: bool) -> bytes:
         kind: whose numbers to use; calls from any other architecture, or from x32, kill the process.
         shared_host: the run shares the host's processes and file tree, so signals and metadata are refused too.
     """
-    rules = _BASE + (_SHARED_PROCESSES_AND_FILES if shared_host else ())
+    rules = _BASE + (_BESIDE_THE_HOST if shared_host else ())
     code = [
         _op(_LD_ABS, _OFFSET_ARCH),
         _op(_JEQ, kind.audit_arch, 1, 0),

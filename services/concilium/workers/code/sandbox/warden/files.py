@@ -1,35 +1,34 @@
 """Files of a run: unpacked into the box before it, collected as regular files after it."""
 
 # Plain os calls: importing pathlib would lengthen the start of every run.
-# ruff: noqa: PTH101, PTH102, PTH123
+# ruff: noqa: PTH101, PTH102, PTH106, PTH108, PTH114, PTH123
 
-import hashlib
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 WORK, OUT, TMP, SHM, SCRIPT = "work", "out", "tmp", "shm", "script"
 
 
-@dataclass
 class Collected:
     """What goes back: ``(name, content)`` pairs, and a line for each thing left out."""
 
-    files: list[tuple[str, bytes]] = field(default_factory=list)
-    omitted: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.files: list[tuple[str, bytes]] = []
+        self.omitted: list[str] = []
 
 
-def unpack(box: str, files: list[tuple[str, str, bytes]], owner: int | None) -> dict[str, str]:
+def unpack(box: str, files: list[tuple[str, str, bytes]], owner: int | None) -> dict[str, bytes]:
     """Make the box's folders and write ``(folder, name, content)`` files.
 
-    Returns the SHA-256 (hex) of each by ``folder/name``.
+    Returns the content of each by ``folder/name``.
     """
     for folder in (WORK, OUT, TMP, SHM, SCRIPT):
         os.mkdir(f"{box}/{folder}", 0o700 if folder != SCRIPT else 0o755)
         if owner is not None:
             os.chown(f"{box}/{folder}", owner, owner)
-    digests = {}
+    given = {}
     for folder, name, content in files:
         path = f"{box}/{folder}/{name}"
         with open(path, "wb") as file:
@@ -37,11 +36,11 @@ def unpack(box: str, files: list[tuple[str, str, bytes]], owner: int | None) -> 
         os.chmod(path, 0o644)
         if owner is not None and folder != SCRIPT:
             os.chown(path, owner, owner)
-        digests[f"{folder}/{name}"] = hashlib.sha256(content).hexdigest()
-    return digests
+        given[f"{folder}/{name}"] = content
+    return given
 
 
-def collect(box: str, given: dict[str, str], files_max: int, bytes_max: int) -> Collected:
+def collect(box: str, given: dict[str, bytes], files_max: int, bytes_max: int) -> Collected:
     """Read the new and changed regular files of ``out`` and ``work``, by name order, within the caps.
 
     Links are never followed, not even by a race: every step is opened relative to its folder without following
@@ -55,7 +54,7 @@ def collect(box: str, given: dict[str, str], files_max: int, bytes_max: int) -> 
         except OSError:
             result.omitted.append(f"{folder}: the folder is gone")
             continue
-        for name, entry in _regular_files(top, "", result.omitted, depth=0):
+        for name, entry in _Walk(result.omitted).regular_files(top):
             with os.fdopen(entry, "rb") as file:
                 size = os.fstat(entry).st_size
                 if len(result.files) >= files_max:
@@ -64,7 +63,7 @@ def collect(box: str, given: dict[str, str], files_max: int, bytes_max: int) -> 
                     result.omitted.append(f"{name}: {size} bytes, more than the {bytes_max} bytes that come back")
                 else:
                     content = file.read(left)
-                    if given.get(f"{folder}/{name}") != hashlib.sha256(content).hexdigest():
+                    if given.get(f"{folder}/{name}") != content:
                         result.files.append((name, content))
                         left -= len(content)
         os.close(top)
@@ -73,28 +72,55 @@ def collect(box: str, given: dict[str, str], files_max: int, bytes_max: int) -> 
 
 
 _DEPTH_MAX = 16
+_LOOKED_AT = 4096
+"""Entries of a folder and its folders that are looked at: a run must not make collecting slow."""
 
 
-def _regular_files(folder: int, prefix: str, omitted: list[str], depth: int) -> Iterator[tuple[str, int]]:
-    """Yield ``(relative name, descriptor)`` of each regular file; the caller closes the descriptor."""
-    for name in sorted(os.listdir(folder)):
-        label = (prefix + name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+class _Walk:
+    """A walk over what a run left, that notes what it passes over."""
+
+    def __init__(self, omitted: list[str]) -> None:
+        self.omitted, self.seen = omitted, 0
+
+    def regular_files(self, folder: int, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, int]]:
+        """Yield ``(relative name, descriptor)`` of each regular file; the caller closes the descriptor."""
+        for name in sorted(os.listdir(folder)):
+            label = (prefix + name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            self.seen += 1
+            if self.seen > _LOOKED_AT:
+                self.omitted.insert(0, f"{label} and what follows: more than {_LOOKED_AT} files and folders")
+                return
+            try:
+                yield from self._entry(folder, name, label, depth)
+            except OSError as error:
+                self.omitted.append(f"{label}: {error.strerror}")
+
+    def _entry(self, folder: int, name: str, label: str, depth: int) -> Iterator[tuple[str, int]]:
         mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            omitted.append(f"{label}: not a regular file")
-            continue
+            self.omitted.append(f"{label}: not a regular file")
+            return
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_DIRECTORY if stat.S_ISDIR(mode) else 0)
-        try:
-            entry = os.open(name, flags, dir_fd=folder)
-        except OSError as error:
-            omitted.append(f"{label}: {error.strerror}")
-            continue
+        entry = os.open(name, flags, dir_fd=folder)
         status = os.fstat(entry)
         if stat.S_ISDIR(status.st_mode) and depth < _DEPTH_MAX:
-            yield from _regular_files(entry, f"{label}/", omitted, depth + 1)
+            yield from self.regular_files(entry, f"{label}/", depth + 1)
             os.close(entry)
         elif stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
             yield label, entry
         else:
-            omitted.append(f"{label}: too deep, or a file with several names")
+            self.omitted.append(f"{label}: too deep, or a file with several names")
             os.close(entry)
+
+
+def remove(folder: str) -> None:
+    """Remove a folder and all in it, links themselves and not what they point to; what cannot be removed stays."""
+    for place, folders, files in os.walk(folder, topdown=False, onerror=None, followlinks=False):
+        for name in files:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{place}/{name}")
+        for name in folders:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{place}/{name}") if os.path.islink(f"{place}/{name}") else os.rmdir(f"{place}/{name}")
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)

@@ -5,6 +5,7 @@ import resource
 import signal
 
 from . import kernel
+from .group import Group
 from .namespaces import DEVICES, NOBODY, become_nobody
 from .watch import tasks_of
 from .wire import Header
@@ -19,11 +20,11 @@ def tasks_cap(job: Header) -> int:
     It stops a fork bomb between two looks of the watcher; the limit itself is the watcher's.
     """
     uid = os.geteuid() or NOBODY
-    others = 8 if job["rung"] == "bubblewrap" else tasks_of(uid)
+    others = 8 if job["rung"] in ("bubblewrap", "gvisor") else tasks_of(uid)
     return others + 2 * int(job["limits"]["processes"])
 
 
-def start(job: Header, box: str, stdin: int, tasks: int) -> int:
+def start(job: Header, streams: tuple[int, ...], tasks: int, group: Group) -> int:
     """Fork and run the job's command; return its process id.
 
     Raises:
@@ -33,7 +34,7 @@ def start(job: Header, box: str, stdin: int, tasks: int) -> int:
     child = os.fork()
     if not child:
         try:
-            _become(job, box, stdin, tasks, failure)
+            _become(job, streams, tasks, group, failure)
         except BaseException as error:  # noqa: BLE001 - the child must never return into the warden's code
             os.write(failure, f"{error}".encode())
             os._exit(127)
@@ -46,17 +47,24 @@ def start(job: Header, box: str, stdin: int, tasks: int) -> int:
     return child
 
 
-def _become(job: Header, box: str, stdin: int, tasks: int, failure: int) -> None:
+def _become(job: Header, streams: tuple[int, ...], tasks: int, group: Group, failure: int) -> None:
+    box = job["box"]
+    group.enter()
     os.setsid()
-    os.dup2(stdin, 0)
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
     os.closerange(3, failure)
     os.closerange(failure + 1, 1 << 16)
     os.umask(0o022)
-    _limit(job["limits"], tasks)
+    _limit(job, tasks)
     os.chdir(f"{box}/work")
     os.nice(5)  # the watcher goes first
     if job["rung"] == "landlock":
         _landlock(job["readable"], box)
+    if os.geteuid() == 0:
+        kernel.drop_bounding_set()
+        become_nobody()
+        kernel.forbid_new_privileges()
     if job["seccomp"]:
         kernel.filter_calls(bytes.fromhex(job["seccomp"]))
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
@@ -66,7 +74,8 @@ def _become(job: Header, box: str, stdin: int, tasks: int, failure: int) -> None
     os.execve(command[0], command + job["arguments"], environment)  # noqa: S606 - this is what a sandbox is for
 
 
-def _limit(limits: Header, tasks: int) -> None:
+def _limit(job: Header, tasks: int) -> None:
+    limits = job["limits"]
     cpu_s = int(limits["cpu_s"]) + 1
     for kind, wanted, most in (
         (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
@@ -79,6 +88,8 @@ def _limit(limits: Header, tasks: int) -> None:
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_MSGQUEUE, 0, 0),
     ):
+        if job["rung"] == "gvisor" and kind == resource.RLIMIT_MSGQUEUE:
+            continue  # gVisor has no message queues, and refuses to bound them
         _, ceiling = resource.getrlimit(kind)
         bounded = ceiling != resource.RLIM_INFINITY
         resource.setrlimit(kind, (min(wanted, ceiling), min(most, ceiling)) if bounded else (wanted, most))
@@ -91,6 +102,3 @@ def _landlock(readable: list[str], box: str) -> None:
     rules.append((f"{box}/script", kernel.LANDLOCK_READ))
     kernel.forbid_new_privileges()
     kernel.landlock(rules)
-    if os.geteuid() == 0:
-        kernel.drop_bounding_set()
-        become_nobody()

@@ -3,36 +3,34 @@
 # Plain os calls: importing pathlib would lengthen the start of every run.
 # ruff: noqa: PTH101, PTH116, PTH123, PTH208
 
+import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-@dataclass(frozen=True)
 class Process:
-    """One line of /proc/<pid>/stat."""
+    """One line of /proc/<pid>/stat.
 
-    pid: int
-    parent: int
-    state: str
-    cpu_s: float
-    """Its own time and that of the children it has waited for."""
-    threads: int
-    resident: int
-    """Bytes, shared pages included."""
+    Attributes:
+        cpu_s: its own time and that of the children it has waited for.
+        resident: bytes, shared pages included.
+    """
+
+    __slots__ = ("cpu_s", "parent", "pid", "resident", "state", "threads")
+
+    def __init__(self, pid: int, parent: int, *, state: str, cpu_s: float, threads: int, resident: int) -> None:
+        self.pid, self.parent, self.state = pid, parent, state
+        self.cpu_s, self.threads, self.resident = cpu_s, threads, resident
 
 
-@dataclass
 class Usage:
     """Bytes, seconds, counts; a peak of what was seen."""
 
-    cpu_s: float = 0.0
-    memory: int = 0
-    disk: int = 0
-    processes: int = 0
+    def __init__(self, cpu_s: float = 0.0, memory: int = 0, disk: int = 0, processes: int = 0) -> None:
+        self.cpu_s, self.memory, self.disk, self.processes = cpu_s, memory, disk, processes
 
 
 def processes() -> Iterator[Process]:
@@ -58,7 +56,14 @@ def _read(pid: int) -> Process | None:
     # The name, in parentheses, may hold anything; fields count from 3 after the last parenthesis.
     fields = text[text.rindex(b")") + 2 :].split()
     cpu_s = sum(int(value) for value in fields[11:15]) / _TICK
-    return Process(pid, int(fields[1]), fields[0].decode(), cpu_s, int(fields[17]), int(fields[21]) * _PAGE)
+    return Process(
+        pid,
+        int(fields[1]),
+        state=fields[0].decode(),
+        cpu_s=cpu_s,
+        threads=int(fields[17]),
+        resident=int(fields[21]) * _PAGE,
+    )
 
 
 def descendants(of: int) -> list[Process]:
@@ -93,27 +98,33 @@ def _proportional(process: Process) -> int:
             for line in file:
                 if line.startswith(b"Pss:"):
                     return int(line.split()[1]) * 1024
-    except OSError:
+    except PermissionError:
         return process.resident
-    return process.resident
+    except OSError:
+        return 0  # it has ended
+    return 0  # it has ended, and only its parent has not yet noticed
 
 
-def tmpfs_use(box: str) -> tuple[int, int]:
-    """Return the bytes and the files on the file system of the box."""
+def tmpfs_use(box: str) -> tuple[int, int | None]:
+    """Return the bytes and the files on the file system of the box; None where it does not count files."""
     status = os.statvfs(box)
-    return (status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree
+    files = status.f_files - status.f_ffree if status.f_files else None
+    return (status.f_blocks - status.f_bfree) * status.f_frsize, files
 
 
-def folder_use(box: str, members: list[Process]) -> tuple[int, int]:
-    """Return the bytes and the files of the box, with those deleted but still open in one of the processes."""
+def folder_use(box: str, members: list[Process], most: int = 1 << 30) -> tuple[int, int]:
+    """Return the bytes and the files of the box, with those deleted but still open in one of the processes.
+
+    Stops counting at ``most`` files: what is beyond cannot change the verdict, and a run must not make looking slow.
+    """
     device = os.stat(box).st_dev
     sizes: dict[int, int] = {}
     pending = [box]
-    while pending:
+    while pending and len(sizes) < most:
         folder = pending.pop()
         try:
             with os.scandir(folder) as entries:
-                for entry in entries:
+                for entry in itertools.islice(entries, most):
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
                     status = entry.stat(follow_symlinks=False)

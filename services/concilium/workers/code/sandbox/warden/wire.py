@@ -10,6 +10,10 @@ import struct
 from typing import Any
 
 LENGTH = struct.Struct(">I")
+FRAME = struct.Struct(">BI")
+"""Where everything the warden sends shares one stream: what follows (the numbers below) and how many bytes of it."""
+REPORT, STDOUT, STDERR = 0, 1, 2
+CHUNK = 1 << 16
 Header = dict[str, Any]
 
 
