@@ -1,5 +1,6 @@
 """Draws pages of text as a scanner or a telephone might give them, always the same ones for a seed."""
 
+import io
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,6 +52,52 @@ def draw(lines: Sequence[str], font: str, size: int, *, noise: random.Random | N
     if noise is not None:
         image = _spoil(image, noise)
     return Page(image.convert("RGB"), tuple(lines), font, size, noise is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One kind of damage at one of three strengths; a clean page has strength 0."""
+
+    kind: str
+    strength: int = 0
+
+    @property
+    def amount(self) -> float:
+        """How much: see `STRENGTHS`."""
+        return STRENGTHS[self.kind][self.strength - 1]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {UNITS[self.kind].format(self.amount)}" if self.strength else self.kind
+
+
+STRENGTHS: dict[str, tuple[float, float, float]] = {
+    "noise": (20, 40, 60),
+    "skew": (2, 5, 10),
+    "blur": (1.0, 1.6, 2.2),
+    "jpeg": (30, 12, 5),
+}
+"""Noise: standard deviation in shades of 255, on paper of 229 and ink of 41. Skew: degrees, either way. Blur: standard
+deviation of the Gaussian in pixels. JPEG: Pillow's quality."""
+UNITS = {"noise": "σ {:g}", "skew": "{:g}°", "blur": "σ {:g} px", "jpeg": "quality {:g}"}
+CONDITIONS = (Condition("clean"), *(Condition(kind, n) for kind in STRENGTHS for n in (1, 2, 3)))
+
+
+def damaged(image: Image.Image, condition: Condition, chance: random.Random) -> Image.Image:
+    """Return the page in a condition."""
+    grey = image.convert("L")
+    if condition.kind == "noise":
+        grain = numpy.random.default_rng(chance.randrange(2**32)).normal(0, condition.amount, (grey.height, grey.width))
+        grey = Image.fromarray(numpy.clip(numpy.asarray(grey) * 0.8 + 25 + grain, 0, 255).astype(numpy.uint8))
+    elif condition.kind == "skew":
+        degrees = condition.amount * chance.choice((-1, 1))
+        grey = grey.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
+    elif condition.kind == "blur":
+        grey = grey.filter(ImageFilter.GaussianBlur(condition.amount))
+    elif condition.kind == "jpeg":
+        packed = io.BytesIO()
+        grey.save(packed, "JPEG", quality=round(condition.amount))
+        grey = Image.open(packed).convert("L")
+    return grey.convert("RGB")
 
 
 def _spoil(image: Image.Image, noise: random.Random) -> Image.Image:

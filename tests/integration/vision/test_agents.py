@@ -85,6 +85,15 @@ async def test_what_is_no_image_fails_clearly(agents: dict[str, Agent], peer: Pe
     assert (ended.state, ended.problem.type, ended.problem.retryable) == (TaskState.FAILED, "not-an-image", False)
 
 
+async def test_without_an_engine_the_agent_refuses_to_describe_and_says_what_to_set(
+    agents: dict[str, Agent], peer: Peer
+) -> None:
+    ended = await call(peer, agents["vision"], "vision.describe", *invoice())
+    assert ended.problem is not None
+    assert (ended.problem.type, ended.problem.retryable) == ("no-engine", False)
+    assert "vision_engine.url" in ended.problem.detail
+
+
 async def test_speech_is_told_sentence_by_sentence(agents: dict[str, Agent], peer: Peer) -> None:
     text = " ".join(f"This is sentence number {number}." for number in range(300))  # close to the most that is spoken
     step = lease(agents["tts"], "tts.speak", {"text": text}, deadline_s=60.0)

@@ -26,7 +26,7 @@ needs_tesseract = pytest.mark.skipif(not TESSERACT, reason="apt-get install tess
 
 async def read(path: Path, data: bytes, deadline_s: float = 60, **more: JSON) -> JSON:
     image = {"sha256": SHA, "name": "a.png", "media_type": "image/png", "size": len(data)}
-    context = SkillContext("t.s.1", {SHA: data}, {}, path, time.monotonic() + deadline_s)
+    context = SkillContext("t.s.1", {SHA: data}, {}, path, deadline_at=time.monotonic() + deadline_s)
     return (await skills["vision.ocr"](context, {"image": image, **more})).output
 
 
@@ -199,7 +199,7 @@ async def test_a_reader_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch
     pid = slow_tesseract(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SkillFailed, match="ocr-timeout"):
-        await read(tmp_path, page("Hello"), deadline_s=1.0)
+        await read(tmp_path, page("Hello"), deadline_s=4.0)
     assert not lives(written_pid(pid))
 
 

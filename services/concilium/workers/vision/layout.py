@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from concilium.workers.vision.lines import Line
+from concilium.workers.vision.sheet import Box
 
 PROSE_LINES = 3
 """A column of prose has at least this many lines; a table's column is told apart by its short cells."""
@@ -97,4 +98,15 @@ def _joined(row: Sequence[Line]) -> Line:
     letters = sum(len(p.text) for p in row)
     confidence = sum(p.confidence * len(p.text) for p in row) / max(1, letters)
     width, height = max(p.right for p in row) - x, max(p.bottom for p in row) - y
-    return Line(" ".join(p.text for p in row), x, y, width, height, confidence)
+    words = tuple(word for p in row for word in p.words)
+    return Line(" ".join(p.text for p in row), x, y, width, height, confidence, words=words)
+
+
+def with_block(lines: Sequence[Line], block: Sequence[Line], box: Box) -> list[Line]:
+    """Return lines in reading order with a block of others, which fill a box, in its place among them."""
+    left, top, width, height = box
+    beside = [n for n, line in enumerate(lines) if line.right > left and line.x < left + width]
+    below = next((n for n in beside if lines[n].middle >= top + height), None)
+    above = [n for n in beside if lines[n].middle < top]
+    place = below if below is not None else above[-1] + 1 if above else len(lines)
+    return [*lines[:place], *block, *lines[place:]]

@@ -1,37 +1,45 @@
-"""``vision.ocr``: the text of an image, by the engine that knows its script, or a refusal; never look-alikes."""
+"""``vision.ocr``: the text of an image, or of several, by the engine that knows the script, or a refusal."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
-
-from PIL import Image
 
 from concilium.contracts.base import JSON
 from concilium.workers.runtime.skill import SkillContext, SkillFailed, SkillResult
-from concilium.workers.vision import layout, rapid, script, tesseract
-from concilium.workers.vision.decode import decode
-from concilium.workers.vision.lines import Line
+from concilium.workers.vision import rapid, script, tesseract
+from concilium.workers.vision.decode import open_image
+from concilium.workers.vision.lines import as_json
+from concilium.workers.vision.page import Reading, Tools, read_page
 from concilium.workers.vision.pool import on_thread
 
-GET_RUSSIAN = "apt-get install -y tesseract-ocr tesseract-ocr-rus"
 CODES = {"en": "eng", "ru": "rus", "de": "deu", "fr": "fra", "es": "spa", "it": "ita", "pl": "pol", "uk": "ukr"}
 """Two-letter codes and tesseract's own."""
-ASK_RUSSIAN = 'ask with languages ["ru"], or leave languages out'
-STRAY_CYRILLIC = 0.1
-"""A page with a larger part of its letters Cyrillic is not an English one with misread letters."""
-SMALL_TEXT = 20
-"""Lines lower than this, in pixels, are read again on an enlarged page."""
-ENLARGED_PIXELS = 12_000_000
-
-Reader = Callable[[Image.Image], Awaitable[list[Line]]]
+PAGES_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What an engine made of a page."""
+class Page:
+    """A page of a run: what was read, or why it was not."""
 
-    engine: str
-    lines: list[Line]
+    name: str
+    width: int = 0
+    height: int = 0
+    reading: Reading | None = None
+    notes: tuple[str, ...] = ()
+    failure: SkillFailed | None = None
+
+    @property
+    def text(self) -> str:
+        return self.reading.text if self.reading else ""
+
+    @property
+    def language(self) -> str:
+        return "ru" if script.cyrillic_share(self.text) > 0.5 else "en"
+
+    @property
+    def said(self) -> list[str]:
+        """Notes about the file and about its reading."""
+        return [*self.notes, *(self.reading.notes if self.reading else ())]
 
 
 async def warm_up(settings: Mapping[str, JSON]) -> None:
@@ -42,94 +50,110 @@ async def warm_up(settings: Mapping[str, JSON]) -> None:
 
 
 async def ocr(ctx: SkillContext, data: JSON) -> SkillResult:
-    """Read the text.
+    """Read the text of ``image``, or of each of ``images``.
 
     Raises:
-        SkillFailed: as `decode`; ``unsupported_script``, ``unsupported-language``, ``ocr-timeout``, ``ocr-failed``.
+        SkillFailed: as `open_image` and `read_page`; of several pages the first one's failure, when all fail.
     """
-    ref = data["image"]
-    found = await on_thread(decode, ctx.files[ref["sha256"]], ref["media_type"])
-    await ctx.progress(0.1, f"{found.image.width} x {found.image.height} pixels")
+    tools = await _tools(ctx)
     asked = tuple(dict.fromkeys(CODES.get(code, code) for code in data.get("languages", [])))
-    reading = await _read(found.image, asked, ctx)
-    text = "\n".join(line.text for line in reading.lines)
-    output = {
-        "text": text,
-        "lines": [line.as_json() for line in reading.lines],
-        "language": "ru" if script.cyrillic_share(text) > 0.5 else "en",
-        "engine": reading.engine,
-        "width": found.image.width,
-        "height": found.image.height,
-        "notes": list(found.notes),
-    }
-    return SkillResult(output)
+    if "image" in data:
+        return SkillResult(_one(await _read(ctx, data["image"], asked, tools), with_words=data.get("words", True)))
+    return SkillResult(
+        _several(await _read_all(ctx, data["images"], asked, tools), with_words=data.get("words", False))
+    )
 
 
-async def _read(image: Image.Image, asked: tuple[str, ...], ctx: SkillContext) -> Reading:
-    """Choose the engine: tesseract where it has the languages, which errs less; else the bundled reader for Latin."""
-    here = await tesseract.languages()
-    if asked not in ((), ("eng",)):
-        _require(asked, here)
-        return await _by_tesseract(image, asked, ctx)
-    if here >= {"eng", "rus"}:
-        return await _either_script(image, asked, ctx)
-    if not rapid.present():
-        raise SkillFailed("no-engine", "no reader of text; run: pip install 'concilium[vision]'")
-    lines = await zoomed(image, lambda page: on_thread(rapid.read, page, int(ctx.settings.get("threads", 2))))
-    if script.judge(lines).cyrillic:
-        if "rus" in here and not asked:
-            return await _by_tesseract(image, ("rus",), ctx)
-        raise SkillFailed("unsupported_script", f"the page is Cyrillic; {_how_russian(here)}")
-    if "eng" in here:
-        return await _by_tesseract(image, ("eng",), ctx)
-    return Reading(rapid.NAME, layout.arrange([n for n in lines if n.confidence >= rapid.CONFIDENCE_MIN]))
-
-
-async def _either_script(image: Image.Image, asked: tuple[str, ...], ctx: SkillContext) -> Reading:
-    """Read with both languages; lone Cyrillic letters on a Latin page are misread ones, so it is read as English."""
-    both = await _by_tesseract(image, ("rus", "eng"), ctx)
-    text = "\n".join(line.text for line in both.lines)
-    if asked and script.cyrillic_share(text) > STRAY_CYRILLIC:
-        raise SkillFailed("unsupported_script", f"the page is Cyrillic, at least in part; {ASK_RUSSIAN}")
-    if not script.has_cyrillic(text) or (script.has_cyrillic_words(text) and not asked):
-        return both
-    return await _by_tesseract(image, ("eng",), ctx)
-
-
-def _how_russian(here: frozenset[str]) -> str:
-    if "rus" in here:
-        return ASK_RUSSIAN
-    return f"only Latin script can be read here. For Russian run: {GET_RUSSIAN}"
-
-
-def _require(asked: tuple[str, ...], here: frozenset[str]) -> None:
-    missing = [code for code in asked if code not in here]
-    if "rus" in missing:
-        raise SkillFailed("unsupported_script", f"Russian cannot be read here; run: {GET_RUSSIAN}")
-    if missing:
-        packages = " ".join(["tesseract-ocr", *(f"tesseract-ocr-{code}" for code in missing)])
-        known = ", ".join(sorted({"eng", *here} - {"osd"}))
-        detail = f"no engine for {', '.join(missing)}; there are: {known}. More: apt-get install -y {packages}"
-        raise SkillFailed("unsupported-language", detail)
-
-
-async def _by_tesseract(image: Image.Image, wanted: tuple[str, ...], ctx: SkillContext) -> Reading:
+async def _tools(ctx: SkillContext) -> Tools:
     limit_s = min(float(ctx.settings.get("tesseract_timeout_s", 60)), ctx.deadline_s)
-    lines = await zoomed(image, lambda page: tesseract.read(page, wanted, ctx.workdir, limit_s))
-    return Reading(tesseract.NAME, lines)
+    return Tools(await tesseract.languages(), limit_s, int(ctx.settings.get("threads", 2)))
 
 
-async def zoomed(image: Image.Image, read: Reader) -> list[Line]:
-    """Read a page; when its text turns out small, read it once more at twice the size and keep the surer reading."""
-    lines = await read(image)
-    small = not lines or median(line.height for line in lines) < SMALL_TEXT
-    if not small or 4 * image.width * image.height > ENLARGED_PIXELS:
-        return lines
-    size = (2 * image.width, 2 * image.height)
-    again = await read(await on_thread(image.resize, size, Image.Resampling.LANCZOS))
-    return [line.scaled(0.5) for line in again] if _sureness(again) > _sureness(lines) else lines
+async def _read(ctx: SkillContext, ref: JSON, asked: tuple[str, ...], tools: Tools) -> Page:
+    found = await open_image(ctx.files[ref["sha256"]], ref["media_type"])
+    width, height = found.image.size
+    await ctx.progress(None, f"{ref['name']}: {width} x {height} pixels")
+    reading = await read_page(found.image, asked, tools)
+    return Page(ref["name"], width, height, reading, found.notes)
 
 
-def _sureness(lines: list[Line]) -> float:
-    """Return how much text was read with confidence: characters weighted by it."""
-    return sum(len(line.text) * line.confidence for line in lines)
+async def _read_all(ctx: SkillContext, refs: Sequence[JSON], asked: tuple[str, ...], tools: Tools) -> list[Page]:
+    """Read pages, two at a time; one that cannot be read does not stop the others."""
+    gate, done = asyncio.Semaphore(PAGES_AT_ONCE), 0
+
+    async def one(ref: JSON) -> Page:
+        nonlocal done
+        async with gate:
+            try:
+                page = await _read(ctx, ref, asked, tools)
+            except SkillFailed as failure:
+                page = Page(ref["name"], failure=failure)
+        done += 1
+        await ctx.progress(done / len(refs), f"page {done} of {len(refs)}: {page.name}")
+        return page
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(ref)) for ref in refs]
+    pages = [task.result() for task in tasks]
+    failures = [page.failure for page in pages if page.failure is not None]
+    if len(failures) == len(pages):
+        raise failures[0]
+    return pages
+
+
+def _one(page: Page, *, with_words: bool) -> dict[str, JSON]:
+    """Return the output for a single image: the page's own, beside the list of it alone."""
+    known = _page_json(page, 0)
+    return {
+        **_whole([page], with_words=with_words),
+        "width": page.width,
+        "height": page.height,
+        "rotation": known["rotation"],
+    }
+
+
+def _several(pages: Sequence[Page], *, with_words: bool) -> dict[str, JSON]:
+    """Return the output for several: width and height are the largest page's."""
+    size = {"width": max(page.width for page in pages), "height": max(page.height for page in pages)}
+    return {**_whole(pages, with_words=with_words), **size}
+
+
+def _whole(pages: Sequence[Page], *, with_words: bool) -> dict[str, JSON]:
+    read = [(number, page, page.reading) for number, page in enumerate(pages) if page.reading is not None]
+    largest = max((page for _, page, _ in read), key=lambda page: len(page.text))
+    several = len(pages) > 1
+    lines = [(number, line) for number, _, reading in read for line in reading.lines]
+    whole: dict[str, JSON] = {
+        "text": "\n\n".join(page.text for _, page, _ in read if page.text),
+        "lines": [{**as_json(line), "page": number} for number, line in lines],
+        "tables": [{**t.as_json(), "page": number} for number, _, reading in read for t in reading.tables],
+        "language": largest.language,
+        "engine": read[0][2].engine,
+        "notes": [f"{page.name}: {note}" if several else note for page in pages for note in _said(page)],
+        "pages": [_page_json(page, number) for number, page in enumerate(pages)],
+    }
+    if with_words:
+        whole["words"] = [
+            {**as_json(word), "line": place} for place, (_, line) in enumerate(lines) for word in line.words
+        ]
+    return whole
+
+
+def _said(page: Page) -> list[str]:
+    return [f"not read: {page.failure}"] if page.failure else page.said
+
+
+def _page_json(page: Page, number: int) -> dict[str, JSON]:
+    reading = page.reading
+    return {
+        "name": page.name,
+        "text": page.text,
+        "width": page.width,
+        "height": page.height,
+        "language": page.language if reading else None,
+        "rotation": reading.rotation if reading else 0,
+        "lines": [as_json(line) for line in reading.lines] if reading else [],
+        "tables": [{**table.as_json(), "page": number} for table in reading.tables] if reading else [],
+        "notes": page.said,
+        "error": str(page.failure) if page.failure else None,
+    }

@@ -1,6 +1,8 @@
 """The bundled reader, RapidOCR: ONNX models in a wheel, for Latin script (and Chinese), not for Cyrillic."""
 
+import re
 import threading
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -9,13 +11,14 @@ import numpy
 from numpy.typing import NDArray
 from PIL import Image
 
-from concilium.workers.vision.lines import Line
+from concilium.workers.vision.lines import Line, Word
 from concilium.workers.vision.spaces import with_spaces
 
 NAME = "rapidocr"
 CONFIDENCE_MIN = 0.5
 """Lines the reader believes in less are dropped, once the script is known to be Latin."""
 
+_WORD = re.compile(r"\S+")
 _lock = threading.Lock()
 # RapidOCR's call changes the reader's own fields and its authors promise nothing about threads.
 
@@ -46,7 +49,18 @@ def _line(grey: NDArray[Any], entry: Any) -> Line:
     x, y = min(xs), min(ys)
     known = tuple(map(float, confidences)) if len(characters) == len(confidences) == len(text) else ()
     line = Line(text, x, y, max(xs) - x, max(ys) - y, float(confidence), known)
-    return with_spaces(line, [sum(point[0] for point in box) / 4 for box in boxes], grey)
+    return _with_words(with_spaces(line, [sum(point[0] for point in box) / 4 for box in boxes], grey))
+
+
+def _with_words(line: Line) -> Line:
+    """Return the line with its words; their boxes are parts of the line's by the number of characters, about right."""
+    each = line.width / max(1, len(line.text))
+    words = []
+    for found in _WORD.finditer(line.text):
+        sure = line.per_character[found.start() : found.end()] or (line.confidence,)
+        left, right = round(line.x + found.start() * each), round(line.x + found.end() * each)
+        words.append(Word(found.group(), left, line.y, right - left, line.height, sum(sure) / len(sure)))
+    return replace(line, words=tuple(words))
 
 
 @cache

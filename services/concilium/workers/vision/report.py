@@ -5,7 +5,7 @@ import subprocess
 
 from concilium.workers.runtime.engines import EngineReport
 from concilium.workers.vision import rapid
-from concilium.workers.vision.ocr import GET_RUSSIAN
+from concilium.workers.vision.page import GET_RUSSIAN
 from concilium.workers.vision.tesseract import LIST_TIMEOUT_S
 
 

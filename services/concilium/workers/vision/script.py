@@ -10,13 +10,13 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from concilium.workers.vision.lines import Line
+from concilium.workers.vision.lines import Line, Word, line_of
 
 MODEL = Path(__file__).with_name("script.json")
 CONFIDENCE_MIN = 0.5
@@ -30,7 +30,12 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _INNER_DIGITS = re.compile(r"(?:^|(?<=[^\W\d_]))\d+(?=[^\W\d_])")
 _CYRILLIC = re.compile("[\u0400-\u052f]")
 _CYRILLIC_WORD = re.compile("[\u0400-\u052f]{3}")
+_LATIN = re.compile("[A-Za-z]")
+_LATIN_WORD = re.compile("[A-Za-z]{2}")
 _EDGE = 26
+_LATIN_TWINS, _CYRILLIC_TWINS = "ABCEHKMOPTXYaceopxy", "АВСЕНКМОРТХУасеорху"
+_TO_CYRILLIC = str.maketrans(_LATIN_TWINS, _CYRILLIC_TWINS)
+_TO_LATIN = str.maketrans(_CYRILLIC_TWINS, _LATIN_TWINS)
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,64 @@ def has_cyrillic(text: str) -> bool:
 def has_cyrillic_words(text: str) -> bool:
     """Return whether a word has three Cyrillic letters in a row; fewer are often misread Latin ones."""
     return _CYRILLIC_WORD.search(text) is not None
+
+
+def has_latin(text: str) -> bool:
+    """Return whether any letter is Latin."""
+    return _LATIN.search(text) is not None
+
+
+def has_latin_words(text: str) -> bool:
+    """Return whether a word has two Latin letters in a row; single ones are often misread Cyrillic ones."""
+    return _LATIN_WORD.search(text) is not None
+
+
+def unified(line: Line) -> Line:
+    """Return the line with every word in one script, and with lone letters in the script of the words around them.
+
+    A reader of both scripts takes "с", "о", "а" for "c", "o", "a" now and then: letters that look the same are the
+    other script's where the word, or else the line, is in that.
+    """
+    share = cyrillic_share(line.text)
+    if share in (0, 1) or not line.words:
+        return line
+    words = tuple(_unified(word, share) for word in line.words)
+    return line if words == line.words else replace(line, text=line_of(words).text, words=words)
+
+
+def arbitrated(line: Line, others: Sequence[Word], *, cyrillic: bool) -> Line:
+    """Return the line with words of the other script replaced where a reading in the page's script alone is surer.
+
+    Args:
+        line: as it was read in both scripts.
+        others: the words of the page as they were read in its own script alone.
+        cyrillic: whether that is Cyrillic.
+    """
+    foreign = has_latin if cyrillic else has_cyrillic
+    words = tuple(_surer(word, others) if foreign(word.text) else word for word in line.words)
+    return line if words == line.words else line_of(words)
+
+
+def _surer(word: Word, others: Sequence[Word]) -> Word:
+    same = [other for other in others if _in(other, word) and _in(word, other)]
+    return same[0] if len(same) == 1 and same[0].confidence > word.confidence else word
+
+
+def _in(inner: Word, outer: Word) -> bool:
+    """Whether the middle of a word lies in another."""
+    return outer.x <= inner.x + inner.width / 2 < outer.right and outer.y <= inner.middle < outer.bottom
+
+
+def _unified(word: Word, line_share: float) -> Word:
+    letters = sum(c.isalpha() for c in word.text)
+    share = cyrillic_share(word.text)
+    if letters == 0:
+        return word
+    # A word wholly in one script stays so, unless it is lone among many of the other and could as well be that.
+    of_line = share == 0.5 or (share in (0, 1) and (letters == 1 or not 0.2 <= line_share <= 0.8))
+    twins = _TO_CYRILLIC if (line_share if of_line else share) > 0.5 else _TO_LATIN
+    text = word.text.translate(twins)
+    return replace(word, text=text) if cyrillic_share(text) in (0, 1) else word
 
 
 def line_score(line: Line, known: Model) -> float:
