@@ -2,20 +2,24 @@
 
 Run as ``python child.py LIBRARY DATA`` (DATA empty: the library's own voices) by a parent that never loads the library
 itself (espeak-ng is GPL). It imports nothing of this project. Standard input: one JSON object a line,
-``{"text", "voice", "speed"}``. Standard output: first the sample rate, then for each sentence a byte count, each as
-4 bytes little-endian; after a count, 16-bit PCM samples.
+``{"text", "voice", "speed", "pitch"}``. Standard output: first the sample rate, then for each sentence a byte count,
+each as 4 bytes little-endian; after a count, 16-bit PCM samples.
 """
 
 import ctypes
 import json
+import math
 import sys
 
 RETRIEVE_SYNCHRONOUSLY = 2
 CHARS_UTF8 = 1
 POSITION_CHARACTER = 1
 RATE = 1
+PITCH = 3
 WORDS_PER_MINUTE = 175
 """espeak-ng's default rate, speed 1.0."""
+PITCH_MIDDLE = 50
+"""espeak-ng's default pitch; 50 more is an octave more."""
 
 
 class Voice(ctypes.Structure):
@@ -50,10 +54,12 @@ def choose(library: ctypes.CDLL, voice: bytes) -> None:
         raise SystemExit(f"no voice '{voice.decode()}'")
 
 
-def speak(library: ctypes.CDLL, text: str, voice: str, speed: float) -> None:
+def speak(library: ctypes.CDLL, text: str, voice: str, speed: float, pitch: float) -> None:
     """Prepare the voice and hand the text over; samples arrive in the callback."""
     choose(library, voice.encode())
     library.espeak_SetParameter(RATE, round(WORDS_PER_MINUTE * speed), 0)
+    octaves = math.log2(pitch)
+    library.espeak_SetParameter(PITCH, round(PITCH_MIDDLE * (1 + octaves)), 0)
     data = text.encode() + b"\0"
     size = ctypes.c_size_t(len(data))
     if library.espeak_Synth(data, size, 0, POSITION_CHARACTER, 0, CHARS_UTF8, None, None) != 0:
@@ -81,7 +87,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         request = json.loads(line)
         samples.clear()
-        speak(library, request["text"], request["voice"], request["speed"])
+        speak(library, request["text"], request["voice"], request["speed"], request["pitch"])
         write_number(len(samples))
         sys.stdout.buffer.write(samples)
         sys.stdout.buffer.flush()

@@ -1,87 +1,103 @@
-"""``tts.speak``: text to a WAV file, sentence by sentence."""
+"""``tts.speak``: text, plain or SSML, to an audio file, sentence by sentence."""
 
 import asyncio
-import io
-import wave
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from concilium.contracts.a2a.parts import file_ref
 from concilium.contracts.base import JSON
 from concilium.workers.runtime.skill import OutFile, SkillContext, SkillFailed, SkillResult
-from concilium.workers.tts.engine import running_engine
-from concilium.workers.tts.sentences import clean, split
-from concilium.workers.tts.voices import ENGINE, cast, known_voices
+from concilium.workers.tts.profile import profile_voice
+from concilium.workers.tts.recorder import FORMATS, Recorder
+from concilium.workers.tts.script import Casting, Line, Request, pieces_of
+from concilium.workers.tts.sentences import sayable
+from concilium.workers.tts.sound import Manner, silence
+from concilium.workers.tts.speakers import Speakers
+from concilium.workers.tts.ssml import Pause
+from concilium.workers.tts.voices import ESPEAK_RATE, default_voice, known_voices
 
-SAMPLE_BYTES = 2
-AUDIO_SECONDS_MAX = 720.0
+WAV_SECONDS_MAX = 720.0
 """At 22,050 samples a second just below the size of a result's files."""
+SMALL_SECONDS_MAX = 5400.0
+"""Of mp3 and ogg."""
 
 
 async def warm_up(settings: Mapping[str, JSON]) -> None:
     """Speak one word, so that a missing engine shows at start."""
-    async with running_engine(_timeout_s(settings)) as engine:
-        await engine.say("ready", next(iter(known_voices(settings))), 1.0)
+    voice = default_voice("en", known_voices(settings, None))
+    with TemporaryDirectory() as folder:
+        async with Speakers(SkillContext("warm-up", {}, settings, Path(folder))) as speakers:
+            await speakers.say(Line("ready", "en", voice, Manner()))
 
 
 async def speak(ctx: SkillContext, data: JSON) -> SkillResult:
-    """Speak the text into ``speech.wav``.
+    """Speak the text into ``speech.wav``, ``.mp3`` or ``.ogg``.
 
     Raises:
-        SkillFailed: ``nothing-to-say``, ``too-long``, ``silence``, or as `cast` and `running_engine`.
+        SkillFailed: ``nothing-to-say``, ``too-long``, ``silence``, ``consent-required``, or as `read_ssml`,
+            `Casting.lines`, `profile_voice` and the engines.
     """
-    text = clean(data["text"])
-    sentences = split(text)
-    if not sentences:
+    request = Request.of(data)
+    if "voice_profile" in data:
+        request = Request(request.language, await profile_voice(ctx, data["voice_profile"]), request.manner)
+    # On a thread: a hundred thousand characters take seconds.
+    script = await asyncio.to_thread(_script, ctx, request, data["text"], str(data.get("markup", "auto")))
+    lines = [line for line in script if isinstance(line, Line)]
+    if not lines or not any(sayable(line.words) for line in lines):
         raise SkillFailed("nothing-to-say", "the text holds no letters or digits; give text to speak")
-    voices = known_voices(ctx.settings)
-    spoken = cast(sentences, data, voices)
-    rate, samples = await _synthesize(spoken, float(data.get("speed", 1.0)), ctx)
-    if samples.count(0) == len(samples):
-        raise SkillFailed("silence", "the engine made no sound of this text")
-    used = list(dict.fromkeys(voice for _, voice in spoken))
-    languages = {voices[voice] for voice in used}
-    output = {
-        "duration_s": len(samples) / SAMPLE_BYTES / rate,
-        "sample_rate": rate,
-        "voice": "+".join(used),
-        "engine": ENGINE,
+    form = FORMATS[str(data.get("format", "wav"))]
+    name = f"speech.{form.name}"
+    with Recorder(ctx.workdir / name, form, _limit_s(ctx.settings, form.name)) as recorder:
+        await _record(ctx, script, recorder)
+        if not recorder.heard:
+            raise SkillFailed("silence", "the engine made no sound of this text")
+        file = OutFile(name, form.media_type, recorder.content())
+        output = {
+            "duration_s": recorder.seconds,
+            "sample_rate": recorder.rate,
+            "format": form.name,
+            "file": file_ref(file.name, file.media_type, file.data).model_dump(mode="json"),
+            **_told(lines),
+            "characters": len(data["text"].strip()),
+        }
+    return SkillResult(output, (file,))
+
+
+def _script(ctx: SkillContext, request: Request, text: str, markup: str) -> list[Line | Pause]:
+    """Return who says what; may start flite to ask for its voices."""
+    voices = known_voices(ctx.settings, ctx.engine)
+    return Casting(request, voices, ctx.engine).lines(pieces_of(text, markup))
+
+
+async def _record(ctx: SkillContext, script: Sequence[Line | Pause], recorder: Recorder) -> None:
+    """Speak line after line into the recorder, telling how far it is."""
+    count = sum(isinstance(line, Line) for line in script)
+    number = 0
+    async with Speakers(ctx) as speakers:
+        for line in script:
+            if isinstance(line, Pause):
+                await recorder.write(silence(line.seconds, recorder.rate or ESPEAK_RATE), "a pause")
+                continue
+            number += 1
+            await recorder.write(await speakers.say(line), f"sentence {number} of {count}")
+            await ctx.progress(number / count, f"sentence {number} of {count}")
+
+
+def _told(lines: Sequence[Line]) -> dict[str, JSON]:
+    """Return what the output says of who spoke: voices, engines and languages in the order they came."""
+    voices = list(dict.fromkeys(line.voice.name for line in lines))
+    engines = list(dict.fromkeys(line.voice.engine for line in lines))
+    languages = {line.language for line in lines}
+    return {
+        "voice": "+".join(voices),
+        "engine": "+".join(engines),
         "language": languages.pop() if len(languages) == 1 else "mixed",
-        "characters": len(text),
+        "sentences": len(lines),
     }
-    # On a thread: minutes of speech are tens of megabytes to copy.
-    sound = await asyncio.to_thread(wav, rate, samples)
-    return SkillResult(output, (OutFile("speech.wav", "audio/wav", sound),))
 
 
-async def _synthesize(spoken: list[tuple[str, str]], speed: float, ctx: SkillContext) -> tuple[int, bytearray]:
-    """Return the sample rate and the samples of all sentences."""
-    limit_s = float(ctx.settings.get("audio_seconds_max", AUDIO_SECONDS_MAX))
-    samples = bytearray()
-    async with running_engine(_timeout_s(ctx.settings)) as engine:
-        for number, (sentence, voice) in enumerate(spoken, start=1):
-            samples += await engine.say(sentence, voice, speed)
-            if len(samples) > limit_s * engine.rate * SAMPLE_BYTES:
-                raise SkillFailed("too-long", _too_long(limit_s, number, len(spoken)))
-            await ctx.progress(number / len(spoken), f"sentence {number} of {len(spoken)}")
-        return engine.rate, samples
-
-
-def _too_long(limit_s: float, number: int, count: int) -> str:
-    return (
-        f"the speech is longer than {limit_s:g} s, reached in sentence {number} of {count}; "
-        "cut the text into parts or raise the speed"
-    )
-
-
-def _timeout_s(settings: Mapping[str, JSON]) -> float:
-    return float(settings.get("sentence_timeout_s", 20))
-
-
-def wav(rate: int, samples: bytes | bytearray) -> bytes:
-    """Return a WAV file of 16-bit mono samples."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(SAMPLE_BYTES)
-        out.setframerate(rate)
-        out.writeframes(samples)
-    return buffer.getvalue()
+def _limit_s(settings: Mapping[str, JSON], form: str) -> float:
+    if form == "wav":
+        return float(settings.get("audio_seconds_max", WAV_SECONDS_MAX))
+    return float(settings.get("small_audio_seconds_max", SMALL_SECONDS_MAX))

@@ -1,4 +1,4 @@
-"""The speech engine seen from the parent: one child process a run, which never outlives it."""
+"""espeak-ng seen from the parent: one child process a run, which never outlives it."""
 
 import asyncio
 import json
@@ -8,13 +8,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
+
 from concilium.workers.runtime.skill import SkillFailed
 from concilium.workers.tts.library import GET_ENGINE, find_library
+from concilium.workers.tts.sound import Manner, Sound
 
+NAME = "espeak-ng"
 CHILD = Path(__file__).with_name("child.py")
 
 
-class Engine:
+class Espeak:
     """A running child that speaks one sentence after the other."""
 
     def __init__(self, requests: asyncio.StreamWriter, answers: asyncio.StreamReader, timeout_s: float) -> None:
@@ -29,20 +33,21 @@ class Engine:
         async with asyncio.timeout(self._timeout_s):
             self.rate = await self._number()
 
-    async def say(self, sentence: str, voice: str, speed: float) -> bytes:
-        """Return the sentence's samples, 16-bit mono. Raises TimeoutError, or what a broken pipe raises."""
+    async def say(self, text: str, voice: str, manner: Manner) -> Sound:
+        """Return the sentence as sound. Raises TimeoutError, or what a broken pipe raises: see `running_engine`."""
         async with asyncio.timeout(self._timeout_s):
-            request = {"text": sentence, "voice": voice, "speed": speed}
+            request = {"text": text, "voice": voice, "speed": manner.speed, "pitch": manner.pitch}
             self._requests.write(json.dumps(request).encode() + b"\n")
             await self._requests.drain()
-            return await self._answers.readexactly(await self._number())
+            samples = await self._answers.readexactly(await self._number())
+        return Sound(self.rate, np.frombuffer(samples, np.int16))
 
     async def _number(self) -> int:
         return int.from_bytes(await self._answers.readexactly(4), "little")
 
 
 @asynccontextmanager
-async def running_engine(timeout_s: float) -> AsyncIterator[Engine]:
+async def running_engine(timeout_s: float) -> AsyncIterator[Espeak]:
     """Start a child and end it, however the body is left; ``timeout_s`` is for its start and for each sentence.
 
     Raises:
@@ -52,7 +57,7 @@ async def running_engine(timeout_s: float) -> AsyncIterator[Engine]:
     try:
         if child.stdin is None or child.stdout is None:
             raise BrokenPipeError
-        engine = Engine(child.stdin, child.stdout, timeout_s)
+        engine = Espeak(child.stdin, child.stdout, timeout_s)
         await engine.start()
         yield engine
     except TimeoutError as error:
