@@ -67,15 +67,30 @@ class Home:
         path = own if own.is_file() else shipped("configs") / "mesh.yaml"
         return parse_config(path.read_text(encoding="utf-8"), self.environ)
 
+    @property
+    def agents(self) -> Path:
+        """The folder of the owner's own agents."""
+        return self.root / "agents"
+
+    @cached_property
+    def _manifests(self) -> dict[str, tuple[AgentManifest, Path]]:
+        """Every agent's manifest and folder by name."""
+        found: dict[str, tuple[AgentManifest, Path]] = {}
+        for folder in (shipped("agents"), self.agents):
+            for path in sorted(folder.glob("*/agent.yaml")):
+                manifest = read_manifest(path)
+                found[manifest.name] = manifest, path.parent
+        return found
+
     @cached_property
     def catalog(self) -> Catalog:
         """Every agent: the shipped ones and those in ``agents/`` here, which win by name. Raises `Invalid`."""
-        found: dict[str, AgentManifest] = {}
-        for folder in (shipped("agents"), self.root / "agents"):
-            for path in sorted(folder.glob("*/agent.yaml")):
-                manifest = read_manifest(path)
-                found[manifest.name] = manifest
-        return Catalog(agents=found)
+        return Catalog(agents={name: manifest for name, (manifest, _) in self._manifests.items()})
+
+    def agent_folder(self, agent: str) -> Path:
+        """Return the folder of an agent's ``agent.yaml``. Raises `NotFound`."""
+        self.catalog.agent(agent)
+        return self._manifests[agent][1]
 
     @property
     def ledger_url(self) -> str:
@@ -97,11 +112,10 @@ class Home:
         return self.config.agents.base_port + start.index(agent)
 
     def agent_urls(self) -> dict[str, str]:
-        """Return the base URL of every agent this node's runner serves."""
-        if self.config.runner.agents:
-            return dict(self.config.runner.agents)
+        """Return the base URL of every agent this node's runner serves: those started here, and those it names."""
         host = self.config.agents.host
-        return {name: f"http://{host}:{self.agent_port(name)}" for name in self.config.agents.start}
+        here = {name: f"http://{host}:{self.agent_port(name)}" for name in self.config.agents.start}
+        return here | self.config.runner.agents
 
     def secret(self, name: str) -> str:
         """Return the secret in ``keys/<name>.key``. Raises `Unavailable` when there is none."""

@@ -3,6 +3,7 @@
 Run as a module it is that process; imported it starts, kills and asks one.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -74,7 +75,7 @@ class ControlPlane:
 
     def _wait(self, until: str) -> None:
         assert self.process is not None
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
             try:
@@ -168,11 +169,11 @@ class Client:
 def main() -> None:
     """Be the process."""
     from concilium.gateway.__main__ import make_server
-    from concilium.gateway.logs import configure
+    from concilium.logs import configure
     from support.fold import advance
 
     home = Home.find()
-    configure(home.config.log)
+    configure(home.config.log, libraries=logging.INFO)
     make_server(home, advance).run()
 
 

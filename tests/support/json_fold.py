@@ -6,6 +6,7 @@ effects. A retryable failure is tried three times. Run as a module it is that pr
 """
 
 import json
+import logging
 from typing import Any
 
 from concilium.contracts.errors import InvalidPlan
@@ -70,11 +71,11 @@ def _dispatch(step: PlanStep, run: StepRun | None, turn: Turn) -> Dispatch:
 def main() -> None:
     """Be the process."""
     from concilium.gateway.__main__ import make_server
-    from concilium.gateway.logs import configure
     from concilium.home import Home
+    from concilium.logs import configure
 
     home = Home.find()
-    configure(home.config.log)
+    configure(home.config.log, libraries=logging.INFO)
     make_server(home, advance).run()
 
 

@@ -28,7 +28,7 @@ from concilium.home import Home
 from support.agents import AGENTS, ROOT, free_port
 from support.redis import RedisServer
 
-START_S = 60.0
+START_S = 90.0
 STOP_S = 20.0
 GATEWAY = "concilium.gateway"
 """The module that is the control plane. ``support.control_plane`` is one with a small fold in the brain's place."""

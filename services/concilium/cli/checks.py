@@ -81,18 +81,24 @@ def redis(home: Home) -> Iterator[Finding]:
         )
 
 
-def sandbox(_: Home) -> Iterator[Finding]:
-    """Where scripts may run."""
-    report = importlib.import_module("concilium.workers.code").describe_sandbox()
+def sandbox(home: Home) -> Iterator[Finding]:
+    """Where scripts may run, by the settings of the agent that runs them; what that does not bound; what else holds."""
+    agent = home.catalog.agents.get("code")
+    report = importlib.import_module("concilium.workers.code").describe_sandbox(agent.settings if agent else {})
     chosen = report.chosen
     if chosen is None:
         yield Finding("sandbox", Grade.MISSING, "none holds: scripts are refused", report.advice)
-    else:
-        limits = f"; does not bound: {', '.join(chosen.unbounded)}" if chosen.unbounded else ""
-        yield Finding("sandbox", Grade.OK, chosen.name + limits)
-    for rung in report.rungs:
-        if not rung.holds and chosen is None:
+        for rung in report.rungs:
             yield Finding("sandbox", Grade.MISSING, f"{rung.name}: {rung.reason}")
+        return
+    yield Finding(
+        "sandbox",
+        Grade.OK,
+        f"{chosen.name}, limits held by {chosen.holder}; does not bound: {'; '.join(chosen.unbounded)}",
+    )
+    others = [rung for rung in report.rungs if rung is not chosen]
+    for rung in others:
+        yield Finding("sandbox", Grade.OK, f"also {rung.name}" if rung.holds else f"not {rung.name}: {rung.reason}")
 
 
 def ports(home: Home) -> Iterator[Finding]:
@@ -155,8 +161,10 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("config", configuration),
     ("redis", redis),
     ("sandbox", sandbox),
+    ("code", engines("code")),
     ("vision", engines("vision")),
     ("tts", engines("tts")),
+    ("document", engines("document")),
     ("ports", ports),
     ("disk", disk),
     ("home", privacy),

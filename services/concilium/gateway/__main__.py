@@ -1,15 +1,16 @@
 """``python -m concilium.gateway``: run the control plane of ``CONCILIUM_HOME``."""
 
+import logging
 import socket
 import sys
 
 import uvicorn
 
 from concilium.gateway.app import create_app
-from concilium.gateway.logs import configure
 from concilium.gateway.state import Gateway
 from concilium.home import Home, keep_private
 from concilium.ledger.tx import AdvanceFn
+from concilium.logs import configure
 
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter while another wants it. The ledger's writer works in short bursts; at the
@@ -56,7 +57,7 @@ def main() -> None:
     """Run until a signal."""
     keep_private()
     home = Home.find()
-    configure(home.config.log)
+    configure(home.config.log, libraries=logging.INFO)
     sys.setswitchinterval(SWITCH_S)
     make_server(home).run()
 

@@ -1,7 +1,7 @@
 """The control plane as one ASGI app: every public surface, the runner API, and what runs beside them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -14,7 +14,7 @@ from concilium.contracts.task import Event
 from concilium.gateway import admin, ask, events, files, ops, problems, runner_api, tasks
 from concilium.gateway.a2a import mount_a2a
 from concilium.gateway.auth import make_authenticator
-from concilium.gateway.background import Loop, reconcile, running, think
+from concilium.gateway.background import Loop, hear, reconcile, running, think
 from concilium.gateway.callbacks import Sender
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
@@ -25,7 +25,7 @@ from concilium.gateway.state import Gateway, Parts
 from concilium.home import Home
 from concilium.ledger import Ledger
 from concilium.ledger.tx import AdvanceFn
-from concilium.queue import Doorbell
+from concilium.queue import Doorbell, Notices
 
 DESCRIPTION = "One request in, several agents at work, one answer out, nothing lost."
 _ROUTERS = (ask.router, tasks.router, admin.router, ops.router)
@@ -78,13 +78,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gateway: Gateway = app.state.gateway
     home, config = gateway.home, gateway.home.config
     home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # SQLite has this one process; PostgreSQL may have several.
+    notices = Notices(home.queue_url) if home.ledger_url.startswith("postgresql") else None
     ledger = await Ledger.open(
         home.ledger_url,
         home.blobs,
         gateway.advance,
         lease_ttl_s=config.ledger.lease_ttl_s,
         min_free_bytes=config.ledger.min_free_bytes,
-        on_commit=gateway.wake.committed if gateway.wake else None,
+        on_commit=_told(gateway.wake, notices),
     )
     try:
         await ensure_api_keys(home.keys, ledger)
@@ -98,6 +100,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             session_key=secret_file(home.keys / "session.key", random_key).encode("ascii"),
         )
         loops: dict[str, Loop] = {"reconciler": partial(reconcile, gateway), "callbacks": sender.run}
+        if notices:
+            loops["notices"] = partial(hear, ledger, notices)
         if gateway.wake:
             loops["brain"] = partial(think, gateway, gateway.wake)
         async with running(loops):
@@ -107,3 +111,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.to_thread(gateway.parts.doorbell.close)
         gateway.parts = None
         await ledger.close()
+        if notices:
+            await asyncio.to_thread(notices.close)
+
+
+def _told(wake: Wake | None, notices: Notices | None) -> Callable[[set[str]], None] | None:
+    """Return what is called after each commit with the tasks it changed, in a database thread."""
+    listeners = [*([wake.committed] if wake else ()), *([notices.publish] if notices else ())]
+
+    def tell(task_ids: set[str]) -> None:
+        for listener in listeners:
+            listener(task_ids)
+
+    return tell if listeners else None

@@ -11,7 +11,8 @@ from concilium.brain.loop import Thinker, Wake
 from concilium.contracts.errors import ConciliumError
 from concilium.engine import EngineClient
 from concilium.gateway.state import Gateway
-from concilium.ledger import Advanced
+from concilium.ledger import Advanced, Ledger
+from concilium.queue import Notices
 
 Loop = Callable[[], Awaitable[None]]
 
@@ -40,6 +41,12 @@ async def think(gateway: Gateway, wake: Wake) -> None:
 
     async with EngineClient(gateway.home.config.engine) as engine:
         await Thinker(gateway.ledger, LanguagePlanner(engine, wake.brain.index), wake, moved_on).run()
+
+
+async def hear(ledger: Ledger, notices: Notices) -> None:
+    """Wake those who wait for tasks that another replica changed, until cancelled."""
+    async for task_ids in notices.listen():
+        ledger.wake(task_ids)
 
 
 async def sweep_once(gateway: Gateway) -> None:

@@ -2,5 +2,6 @@
 
 from concilium.queue.app import TASK_NAME, make_app, queue_name, queue_of
 from concilium.queue.doorbell import Doorbell
+from concilium.queue.notices import Notices
 
-__all__ = ["TASK_NAME", "Doorbell", "make_app", "queue_name", "queue_of"]
+__all__ = ["TASK_NAME", "Doorbell", "Notices", "make_app", "queue_name", "queue_of"]

@@ -1,10 +1,11 @@
 """``python -m concilium.runner``: serve every agent of ``CONCILIUM_HOME`` from its queues."""
 
+import logging
 import sys
 
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
-from concilium.runner.logs import configure
+from concilium.logs import configure
 from concilium.runner.worker import serve
 
 
@@ -13,7 +14,7 @@ def main() -> int:
     keep_private()
     home = Home.find()
     try:
-        configure(home.config.log)
+        configure(home.config.log, libraries=logging.WARNING)
         return serve(home)
     except ConciliumError as error:
         print(f"runner: {error.detail}", file=sys.stderr)

@@ -12,6 +12,7 @@ import structlog
 
 from concilium.contracts.errors import ConciliumError
 from concilium.contracts.runner import Held, Lease, RenewRequest
+from concilium.runner.agent import Endpoint
 from concilium.runner.clock import now
 from concilium.runner.control import ControlPlane
 
@@ -27,6 +28,17 @@ End = Literal["lost", "expired", "stopping"]
 """Why a lease ended early: the ledger took it away, it was not renewed in time, this process ends."""
 
 
+@dataclass
+class AtAgent:
+    """A step at its agent."""
+
+    endpoint: Endpoint
+    run_id: str
+    """The agent's own id of the run; empty until a foreign agent tells it."""
+    sent: bool
+    """The agent may have seen the step."""
+
+
 @dataclass(eq=False)
 class HeldLease:
     """A lease while it is held."""
@@ -36,6 +48,8 @@ class HeldLease:
     """`clock.now` at which this process stops believing in it."""
     settling: bool = False
     """The run is over and its completion on its way: that one's answer decides, no longer the renewal's."""
+    at_agent: AtAgent | None = None
+    """Set once it is known how the agent is called."""
     ended: asyncio.Future[End] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property

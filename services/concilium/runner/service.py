@@ -14,10 +14,12 @@ from concilium.contracts.base import new_id
 from concilium.home import Home
 from concilium.runner.agent import AgentClient
 from concilium.runner.control import ControlPlane
+from concilium.runner.endpoints import Endpoints
 from concilium.runner.lane import Lane
 from concilium.runner.leases import LeaseKeeper
 from concilium.runner.limits import GIVE_UP_S, IDLE_CLAIM_S, STOP_GRACE_S
 from concilium.runner.progress import ProgressPost
+from concilium.runner.promises import Promises
 from concilium.runner.steps import Steps
 
 log = structlog.get_logger(__name__)
@@ -38,15 +40,18 @@ class Service:
     Raises on creation:
         NotFound: an agent has no manifest.
         Unavailable: a key is missing.
+        Invalid: an agent's key file or a foreign agent's output schema makes no sense.
     """
 
     def __init__(self, home: Home, on_deaf: Callable[[], None]) -> None:
         self.runner = new_id("runner")
         self._home = home
         self._on_deaf = on_deaf
-        self._urls = home.agent_urls()
-        self.slots = {agent: home.catalog.agent(agent).slots for agent in self._urls}
-        self._keys = (home.secret("runner"), home.secret("mesh"))
+        urls = home.agent_urls()
+        self.slots = {agent: home.catalog.agent(agent).slots for agent in urls}
+        self._key = home.secret("runner")
+        self._endpoints = Endpoints(home, urls)
+        self._promises = Promises(home.catalog.agent(agent) for agent in urls)
         self._lanes: dict[str, Lane] = {}
         self._keeper: LeaseKeeper | None = None
         self._loop = uvloop.new_event_loop()
@@ -89,16 +94,16 @@ class Service:
     async def _serve(self) -> None:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
         async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
-            control = ControlPlane(session, control_url(self._home), self._keys[0])
+            control = ControlPlane(session, control_url(self._home), self._key)
             self._keeper = LeaseKeeper(control, self.runner)
             progress = ProgressPost(control)
-            agents = AgentClient(session, self._keys[1])
+            agents = AgentClient(session)
             node = self._home.config.runner.node
-            steps = Steps(control, agents, self._urls, self._keeper, progress, node, self.runner)
+            steps = Steps(control, agents, self._endpoints, self._promises, self._keeper, progress, node, self.runner)
             self._lanes = {agent: Lane(agent, slots, steps) for agent, slots in self.slots.items()}
             chores = [asyncio.create_task(chore) for chore in (self._keeper.run(), progress.run(), self._look())]
             self._ready.set()
-            log.info("runner started", runner=self.runner, node=node, agents=sorted(self._urls))
+            log.info("runner started", runner=self.runner, node=node, agents=sorted(self.slots))
             await self._over.wait()
             for chore in chores:
                 chore.cancel()

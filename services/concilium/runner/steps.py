@@ -2,24 +2,26 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 
-from concilium.contracts.a2a.reader import Final, Progress
-from concilium.contracts.a2a.step import step_request, to_json
+from concilium.contracts.a2a.reader import Progress, Started, StreamItem
+from concilium.contracts.a2a.step import plain_request, step_request, to_json
 from concilium.contracts.errors import ConciliumError, StaleLease, Unavailable
 from concilium.contracts.runner import ClaimRequest, Completion, Lease
 from concilium.contracts.skill import Effects
-from concilium.runner.agent import AgentAway, AgentClient, AgentRefused
+from concilium.runner.agent import AgentAway, AgentClient, AgentRefused, Endpoint
 from concilium.runner.clock import now
 from concilium.runner.control import ControlPlane
-from concilium.runner.leases import HeldLease, LeaseKeeper
+from concilium.runner.endpoints import Endpoints
+from concilium.runner.leases import AtAgent, HeldLease, LeaseKeeper
 from concilium.runner.limits import AGENT_LATE_S, AGENT_PATIENCE_S, OFFLOAD_BYTES, RETRY_BASE_S, RETRY_MAX_S
 from concilium.runner.outcome import Outcome, failed, outcome_of, unknown
 from concilium.runner.progress import ProgressPost
+from concilium.runner.promises import Promises
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -31,7 +33,8 @@ class Steps:
 
     control: ControlPlane
     agents: AgentClient
-    urls: Mapping[str, str]
+    endpoints: Endpoints
+    promises: Promises
     keeper: LeaseKeeper
     progress: ProgressPost
     node: str
@@ -68,7 +71,12 @@ class Steps:
         why = held.ended.result() if held.ended.done() else "expired"
         log.warning("lease given up", run_id=held.lease.run_id, fence=held.lease.fence, why=why)
         if why == "lost":
-            await self.agents.cancel(self.urls[held.lease.agent], held.lease.run_id)
+            await self._cancel(held)
+
+    async def _cancel(self, held: HeldLease) -> None:
+        there = held.at_agent
+        if there is not None and there.run_id:
+            await self.agents.cancel(there.endpoint, there.run_id)
 
     async def _outcome(self, held: HeldLease) -> Outcome:
         lease = held.lease
@@ -104,31 +112,74 @@ class Steps:
         return files
 
     async def _ask_agent(self, held: HeldLease, files: Mapping[str, bytes], deadline: float) -> Outcome:
-        """Send the step until the agent has ended it: sending again attaches to the run."""
-        lease, url = held.lease, self.urls[held.lease.agent]
-        give_up, tries, sent = now() + AGENT_PATIENCE_S, 0, False
+        """Ask the agent until it has ended the step: sending again attaches to the run."""
+        lease = held.lease
+        give_up, tries = now() + AGENT_PATIENCE_S, 0
         while True:
             try:
-                if sent and lease.effects is Effects.EXTERNAL and not await self.agents.knows(url, lease.run_id):
-                    return unknown(lease)
-                return await self._follow(held, url, await _body(lease, files, deadline - now()))
+                there = held.at_agent or await self._meet(held)
+                if there.endpoint.steps:
+                    return await self._once(held, there, files, deadline - now())
+                return await self._once_foreign(held, there, files, deadline - now())
             except AgentAway as error:
-                sent = sent or error.sent
+                if held.at_agent is not None:
+                    held.at_agent.sent = held.at_agent.sent or error.sent
                 log.info("agent away", run_id=lease.run_id, agent=lease.agent, reason=error.reason)
                 if now() >= give_up:
+                    self.endpoints.forget(lease.agent)
                     raise
             except AgentRefused as error:
                 if error.status != 503 or now() >= give_up:
+                    self.endpoints.forget(lease.agent)
                     raise
             tries += 1
             await asyncio.sleep(_pause(tries))
 
-    async def _follow(self, held: HeldLease, url: str, body: bytes) -> Outcome:
-        async for item in self.agents.stream(url, body):
+    async def _meet(self, held: HeldLease) -> AtAgent:
+        """Find out how the agent is called. An attempt that was granted before may be known there."""
+        lease = held.lease
+        endpoint = await self.endpoints.of(self.agents, lease.agent)
+        held.at_agent = AtAgent(endpoint, lease.run_id if endpoint.steps else "", sent=lease.grants > 1)
+        return held.at_agent
+
+    async def _once(self, held: HeldLease, there: AtAgent, files: Mapping[str, bytes], left_s: float) -> Outcome:
+        """Send the step, or send it again; the agent attaches us to the run it knows."""
+        lease = held.lease
+        if there.sent and lease.effects is Effects.EXTERNAL and not await self.agents.knows(*_known(there)):
+            return unknown(lease)
+        body = await _body(files, lambda: to_json(step_request(lease, files, left_s)))
+        return await self._follow(held, there, self.agents.stream(there.endpoint, body))
+
+    async def _once_foreign(
+        self, held: HeldLease, there: AtAgent, files: Mapping[str, bytes], left_s: float
+    ) -> Outcome:
+        """Send the step, or follow the run the agent named; it knows no deadline, so it is canceled at ours."""
+        lease = held.lease
+        try:
+            async with asyncio.timeout(left_s):
+                if there.run_id:
+                    return await self._follow(held, there, self.agents.follow(*_known(there)))
+                if there.sent and lease.effects is Effects.EXTERNAL:
+                    return unknown(lease)
+                body = await _body(files, lambda: to_json(plain_request(lease, files)))
+                return await self._follow(held, there, self.agents.stream(there.endpoint, body))
+        except TimeoutError:
+            await self._cancel(held)
+            return failed("deadline-exceeded", "the run took longer than its deadline", retryable=False)
+        except AgentRefused as error:
+            if not there.run_id or error.status != 404:
+                raise
+            there.run_id = ""
+            raise AgentAway(sent=True, reason="the agent forgot the run") from error
+
+    async def _follow(self, held: HeldLease, there: AtAgent, items: AsyncIterator[StreamItem]) -> Outcome:
+        async for item in items:
             if isinstance(item, Progress):
                 self.progress.note(held, item.fraction, item.message)
-            elif isinstance(item, Final):
-                return outcome_of(item)
+            elif isinstance(item, Started):
+                there.run_id = there.run_id or item.run_id
+            else:
+                return self.promises.judge(held.lease.skill, outcome_of(item))
         raise AgentAway(sent=True, reason="the stream ended early")
 
     async def _commit(
@@ -167,10 +218,12 @@ def _result(job: asyncio.Task[Outcome], lease: Lease) -> Outcome:
     return failed("runner-error", f"the runner failed unexpectedly ({type(error).__name__})", retryable=True)
 
 
-async def _body(lease: Lease, files: Mapping[str, bytes], left_s: float) -> bytes:
-    def build() -> bytes:
-        return to_json(step_request(lease, files, left_s))
+def _known(there: AtAgent) -> tuple[Endpoint, str]:
+    return there.endpoint, there.run_id
 
+
+async def _body(files: Mapping[str, bytes], build: Callable[[], bytes]) -> bytes:
+    """Return a request's body; a large one is made on a thread."""
     if sum(map(len, files.values())) <= OFFLOAD_BYTES:
         return build()
     return await asyncio.to_thread(build)

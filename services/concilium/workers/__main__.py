@@ -4,11 +4,11 @@ import argparse
 import logging
 import sys
 
-import structlog
 import uvicorn
 
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
+from concilium.logs import configure
 from concilium.workers.runtime.app import create_agent_app
 from concilium.workers.runtime.limits import STOP_GRACE_S
 
@@ -26,7 +26,9 @@ def main() -> int:
     keep_private()
     home = Home.find()
     try:
-        _configure_logs(home.config.log.level, home.config.log.json_lines)
+        configure(home.config.log, libraries=logging.INFO)
+        # The A2A library's warnings quote requests.
+        logging.getLogger("a2a").setLevel(logging.ERROR)
         app = create_agent_app(home.catalog.agent(options.agent), home)
     except ConciliumError as error:
         print(f"{options.agent}: {error.detail}", file=sys.stderr)
@@ -43,28 +45,6 @@ def main() -> int:
         timeout_keep_alive=KEEP_ALIVE_S,
     )
     return 0
-
-
-def _configure_logs(level: str, json_lines: bool) -> None:
-    """Log to stderr; the SDK's own log is cut to errors, because its warnings quote requests."""
-    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer()
-    )
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
-    logging.basicConfig(level=number, handlers=[handler], force=True)
-    logging.getLogger("a2a").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 
-import aiohttp
 import pytest
 
 from support.agents import free_port
@@ -40,17 +39,5 @@ def plane(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Contr
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    connector, timeout = aiohttp.TCPConnector(force_close=True), aiohttp.ClientTimeout(total=30)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as opened:
-        yield opened
-
-
-@pytest.fixture
-def user(plane: ControlPlane, session: aiohttp.ClientSession) -> Client:
-    return Client(session, plane, plane.key())
-
-
-@pytest.fixture
-def runner(plane: ControlPlane, session: aiohttp.ClientSession) -> Client:
-    return Client(session, plane, plane.key("runner"))
+def user(admin: Client) -> Client:
+    return admin

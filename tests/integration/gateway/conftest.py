@@ -1,22 +1,12 @@
-"""A control plane in its own process, and people with keys."""
+"""A control plane of a test's own."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from support.agents import free_port
-from support.control_plane import Client, ControlPlane
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """One control plane for a module's tests."""
-    running = ControlPlane(tmp_path_factory.mktemp("home"), free_port(), {})
-    running.start()
-    yield running
-    running.stop()
+from support.control_plane import ControlPlane
 
 
 @pytest.fixture
@@ -25,26 +15,3 @@ def own_plane(tmp_path: Path) -> Iterator[ControlPlane]:
     prepared = ControlPlane(tmp_path / "home", free_port(), {})
     yield prepared
     prepared.stop()
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    # Connections are not kept: some tests restart the server under the session.
-    connector, timeout = aiohttp.TCPConnector(force_close=True), aiohttp.ClientTimeout(total=30)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as opened:
-        yield opened
-
-
-@pytest.fixture
-def admin(plane: ControlPlane, session: aiohttp.ClientSession) -> Client:
-    return Client(session, plane, plane.key())
-
-
-@pytest.fixture
-def runner(plane: ControlPlane, session: aiohttp.ClientSession) -> Client:
-    return Client(session, plane, plane.key("runner"))
-
-
-@pytest.fixture
-async def user(admin: Client) -> Client:
-    return await admin.new_key("tasks:read", "tasks:write")

@@ -1,6 +1,7 @@
 """Which skill a message asks for, and what a manifest and its module must agree on."""
 
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -28,7 +29,7 @@ def skills_of(monkeypatch: pytest.MonkeyPatch, functions: dict[str, Any], **sche
         for name, schema in schemas.items()
     ]
     manifest = {"name": "toy", "description": "x", "module": "toy_skills", "skills": skills}
-    return load_skills(AgentManifest.model_validate(manifest))
+    return load_skills(AgentManifest.model_validate(manifest), Path())
 
 
 def schema(**properties: Any) -> dict[str, Any]:
@@ -80,4 +81,4 @@ def test_a_schema_that_is_none_is_refused_at_the_start(monkeypatch: pytest.Monke
 
 def test_an_agent_that_runs_elsewhere_is_refused() -> None:
     with pytest.raises(Invalid, match="elsewhere"):
-        load_skills(AgentManifest(name="toy", description="x", skills=()))
+        load_skills(AgentManifest(name="toy", description="x", skills=()), Path())

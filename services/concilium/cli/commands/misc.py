@@ -1,4 +1,4 @@
-"""``agents``, ``gc``, ``config show``, ``version``."""
+"""``gc``, ``config show``, ``version``."""
 
 import platform
 from importlib import metadata
@@ -6,22 +6,10 @@ from importlib import metadata
 import typer
 import yaml
 
-from concilium.cli.output import line, print_json, size, table
+from concilium.cli.output import line, print_json, size
 from concilium.cli.session import AsJson, session
 
 config = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
-
-
-def agents(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the agents, their skills and what is waiting for them."""
-    found = session(context).client.call("GET", "/v1/agents")
-    if as_json:
-        print_json(found)
-        return
-    rows = (
-        (agent["name"], skill["name"], skill["description"]) for agent in found["agents"] for skill in agent["skills"]
-    )
-    table(("agent", "skill", "does"), rows, empty="No agents.")
 
 
 def gc(context: typer.Context, as_json: AsJson = False) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Mapping
 
 import structlog
@@ -12,6 +13,7 @@ from starlette.routing import Route
 
 from concilium.contracts.a2a.card import CARD_PATH, PREFIX, agent_card, card_json
 from concilium.contracts.base import JSON
+from concilium.contracts.config import EngineConfig, MeshConfig
 from concilium.contracts.limits import BODY_BYTES
 from concilium.contracts.skill import AgentManifest
 from concilium.home import Home
@@ -35,9 +37,9 @@ def create_agent_app(manifest: AgentManifest, home: Home) -> FastAPI:
         Invalid: the manifest and its module do not fit together.
         Unavailable: there is no mesh key.
     """
-    skills = load_skills(manifest)
+    skills = load_skills(manifest, home.agent_folder(manifest.name))
     metrics = Metrics()
-    runs = Runs(manifest, home.agent_state(manifest.name), metrics)
+    runs = Runs(manifest, home.agent_state(manifest.name), metrics, engine_of(manifest, home.config))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -62,6 +64,12 @@ def create_agent_app(manifest: AgentManifest, home: Home) -> FastAPI:
     return app
 
 
+def engine_of(manifest: AgentManifest, config: MeshConfig) -> EngineConfig | None:
+    """Return the engine an agent's skills may ask, or None when the manifest names none or it has no URL."""
+    found: EngineConfig | None = getattr(config, manifest.engine) if manifest.engine else None
+    return found if found and found.url else None
+
+
 def _add_plain_routes(app: FastAPI, manifest: AgentManifest, runs: Runs, metrics: Metrics) -> None:
     async def card(request: Request) -> Response:
         return JSONResponse(card_json(agent_card(manifest, str(request.base_url))))
@@ -71,7 +79,8 @@ def _add_plain_routes(app: FastAPI, manifest: AgentManifest, runs: Runs, metrics
 
     async def ready(_request: Request) -> Response:
         warm = runs.ready.is_set()
-        return JSONResponse({"ready": warm, "agent": manifest.name}, 200 if warm else 503)
+        answer = {"ready": warm, "agent": manifest.name, "warm_up_s": runs.warm_up_s}
+        return JSONResponse(answer, 200 if warm else 503)
 
     async def metrics_text(_request: Request) -> Response:
         return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -83,10 +92,12 @@ def _add_plain_routes(app: FastAPI, manifest: AgentManifest, runs: Runs, metrics
 async def _warm_up(runs: Runs, skills: SkillSet, settings: Mapping[str, JSON]) -> None:
     """Warm the agent up until it works; runs wait for it within their deadlines."""
     while not runs.ready.is_set():
+        began = time.monotonic()
         attempt = asyncio.create_task(_once(skills.warm_up, settings))
         await asyncio.wait((attempt,))
         error = attempt.exception()
         if error is None:
+            runs.warm_up_s = round(time.monotonic() - began, 3)
             runs.ready.set()
             return
         log.error("warm-up failed", error=type(error).__name__, detail=str(error), retry_s=WARM_UP_RETRY_S)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from concilium.contracts.a2a.errors import refusal
-from concilium.contracts.errors import ConciliumError, TooLarge, Unauthorized
+from concilium.contracts.errors import BadRequest, ConciliumError, TooLarge, Unauthorized
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -59,8 +59,12 @@ class Guard:
         except ValueError:
             await _refuse(send, too_large)
             return
-        if body is not None:
-            await self._app(scope, _replay(body, receive), send)
+        if body is None:
+            return
+        if not _is_utf8(body):
+            await _refuse(send, BadRequest("the body is not UTF-8"))
+            return
+        await self._app(scope, _replay(body, receive), send)
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
@@ -77,6 +81,14 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
         chunks.append(chunk)
         if not message.get("more_body"):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _is_utf8(body: bytes) -> bool:
+    """Whether a body is text. The SDK would answer 500 to one that is not."""
+    try:
+        return body.isascii() or bool(body.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

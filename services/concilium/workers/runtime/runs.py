@@ -14,6 +14,7 @@ from a2a.types import a2a_pb2 as pb
 
 from concilium.contracts.a2a import events
 from concilium.contracts.a2a.parts import file_ref
+from concilium.contracts.config import EngineConfig
 from concilium.contracts.errors import Conflict, Invalid, NotFound
 from concilium.contracts.skill import AgentManifest
 from concilium.contracts.states import TaskState
@@ -35,10 +36,13 @@ _UNSAVED_MAX = 64
 class Runs:
     """Every run this service knows. All methods are called on the event loop."""
 
-    def __init__(self, manifest: AgentManifest, state: Path, metrics: Metrics) -> None:
+    def __init__(self, manifest: AgentManifest, state: Path, metrics: Metrics, engine: EngineConfig | None) -> None:
         self.ready = asyncio.Event()
         """Runs start only once the agent is warm."""
+        self.warm_up_s: float | None = None
+        """Seconds the warm-up took; None before its end."""
         self._manifest = manifest
+        self._engine = engine
         self._work = state / "work"
         self._store = FinishedRuns(state / "runs")
         self._log = ExecutionLog(state / "executions.jsonl")
@@ -87,7 +91,8 @@ class Runs:
         skill = call.runnable.skill
         deadline_s = min(call.terms.deadline_s, skill.deadline_max_s)
         older = self._by_step.get(call.terms.step_key)
-        waits = older is not None or self._slots.locked() or not self.ready.is_set()
+        # Not the semaphore: runs that came a moment ago are still on their way to it.
+        waits = older is not None or len(self._live) >= self._manifest.slots or not self.ready.is_set()
         state = TaskState.SUBMITTED if waits else TaskState.WORKING
         run = Run(call, call.terms, time.monotonic() + deadline_s, state)
         self._live[run.run_id] = self._by_step[call.terms.step_key] = run
@@ -179,6 +184,7 @@ class Runs:
             files=call.files,
             settings=self._manifest.settings,
             folder=folder,
+            engine=self._engine,
             deadline_at=run.deadline_at,
             report=run.report,
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from concilium.contracts.base import JSON
+from concilium.contracts.config import EngineConfig
 from concilium.contracts.task import Problem
 
 Report = Callable[[float | None, str], Awaitable[None]]
@@ -57,6 +58,8 @@ class SkillContext:
     """``settings`` of ``agent.yaml``."""
     folder: Path
     """Where `workdir` is made."""
+    engine: EngineConfig | None = None
+    """The engine the manifest's ``engine`` names, for `concilium.engine.EngineClient`; None when none is configured."""
     deadline_at: float = field(default=float("inf"))
     """``time.monotonic()`` at which the runtime cancels the run."""
     report: Report = _silent

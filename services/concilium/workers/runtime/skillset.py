@@ -1,9 +1,8 @@
 """An agent's skills: its module's functions beside its manifest's schemas."""
 
-import importlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from pathlib import Path
 
 import orjson
 from jsonschema import Draft202012Validator
@@ -15,6 +14,7 @@ from concilium.contracts.base import JSON
 from concilium.contracts.errors import Invalid
 from concilium.contracts.skill import FILE_SCHEMA, AgentManifest, Skill
 from concilium.workers.runtime.limits import FILES_BYTES, OUTPUT_BYTES
+from concilium.workers.runtime.module import load_module
 from concilium.workers.runtime.skill import SkillFailed, SkillFunction, SkillResult
 
 WarmUp = Callable[[Mapping[str, JSON]], Awaitable[None]]
@@ -78,6 +78,12 @@ class SkillSet:
     skills: Mapping[str, RunnableSkill]
     warm_up: WarmUp | None
 
+    def named(self, name: str) -> RunnableSkill:
+        """Return a skill. Raises `Invalid` naming those that are known."""
+        if name not in self.skills:
+            raise Invalid(f"no skill '{name}'; known: {', '.join(sorted(self.skills))}")
+        return self.skills[name]
+
     def choose(self, content: Content) -> tuple[RunnableSkill, JSON]:
         """Return the skill and input a message asks for.
 
@@ -89,35 +95,36 @@ class SkillSet:
             raise Invalid("a message asks for one skill")
         if calls:
             name, data = calls[0]
-            if name not in self.skills:
-                raise Invalid(f"no skill '{name}'; known: {', '.join(sorted(self.skills))}")
-            return self.skills[name], data
+            return self.named(name), data
         if len(self.skills) != 1:
             raise Invalid(f"which skill? {_HOW}; known: {', '.join(sorted(self.skills))}")
         only = next(iter(self.skills.values()))
         return only, content.data[0] if len(content.data) == 1 else only.from_plain(content)
 
 
-def load_skills(manifest: AgentManifest) -> SkillSet:
+def load_skills(manifest: AgentManifest, folder: Path) -> SkillSet:
     """Import the agent's module and compile its schemas.
 
+    Args:
+        manifest: the agent's manifest.
+        folder: where its ``agent.yaml`` is.
+
     Raises:
-        Invalid: there is no module, it lacks a skill's function, or a schema is not JSON Schema 2020-12.
+        Invalid: as `load_module`; the module lacks a skill's function, or a schema is not JSON Schema 2020-12.
     """
-    if not manifest.module:
-        raise Invalid(f"agent '{manifest.name}' has no module: it runs elsewhere")
-    module: ModuleType = importlib.import_module(manifest.module)
+    module = load_module(manifest, folder)
     functions: Mapping[str, SkillFunction] = getattr(module, "skills", {})
     known = {}
     for skill in manifest.skills:
         if skill.name not in functions:
             raise Invalid(f"{manifest.module}.skills has no '{skill.name}'")
-        schemas = (_compile(skill.input_schema, skill.name), _compile(skill.output_schema, skill.name))
+        schemas = (compile_schema(skill.input_schema, skill.name), compile_schema(skill.output_schema, skill.name))
         known[skill.name] = RunnableSkill(skill, functions[skill.name], *schemas)
     return SkillSet(known, getattr(module, "warm_up", None))
 
 
-def _compile(schema: Mapping[str, JSON], name: str) -> Draft202012Validator:
+def compile_schema(schema: Mapping[str, JSON], name: str) -> Draft202012Validator:
+    """Return a skill's schema, with `FILE_SCHEMA` in its place. Raises `Invalid` when it is no JSON Schema 2020-12."""
     full = {**schema, "$defs": {**schema.get("$defs", {}), "File": FILE_SCHEMA}}
     try:
         Draft202012Validator.check_schema(full)

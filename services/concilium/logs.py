@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, no secrets, callback URLs without their query."""
+"""Structured logs of every process: one JSON object a line on standard error, ids only, no secrets."""
 
 import logging
 import sys
@@ -8,8 +8,13 @@ import structlog
 from concilium.contracts.config import LogConfig
 
 
-def configure(config: LogConfig) -> None:
-    """Send the logs of this process to standard error, as JSON lines or for people."""
+def configure(config: LogConfig, *, libraries: int) -> None:
+    """Send the logs of this process to standard error, as JSON lines or for people.
+
+    Args:
+        config: level and form.
+        libraries: the lowest level (of `logging`) at which libraries speak; never below the configured one.
+    """
     level = logging.getLevelNamesMapping().get(config.level.upper(), logging.INFO)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -24,9 +29,8 @@ def configure(config: LogConfig) -> None:
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
     )
-    _adopt_standard_logging(level, shared, renderer)
+    _adopt_standard_logging(max(level, libraries), shared, renderer)
 
 
 def _adopt_standard_logging(
@@ -40,6 +44,4 @@ def _adopt_standard_logging(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(max(level, logging.INFO))
+    logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""A control plane in its own process, callers with keys, and real A2A clients."""
+"""A control plane in its own process, and people with keys."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,8 +12,7 @@ from support.control_plane import Client, ControlPlane
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """One control plane for a module's tests."""
-    port = free_port()
-    running = ControlPlane(tmp_path_factory.mktemp("home"), port, {})
+    running = ControlPlane(tmp_path_factory.mktemp("home"), free_port(), {})
     running.start()
     yield running
     running.stop()
@@ -21,7 +20,9 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as opened:
+    # Connections are not kept: some tests restart the server under the session.
+    connector, timeout = aiohttp.TCPConnector(force_close=True), aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as opened:
         yield opened
 
 
