@@ -28,7 +28,7 @@ SPLITS = ("dev", "test", "review")
 
 def load() -> list[dict[str, JSON]]:
     """Return the labelled requests."""
-    files = (DATA / "requests.jsonl", DATA / "review.jsonl")
+    files = (DATA / "requests.jsonl", DATA / "hands.jsonl", DATA / "review.jsonl")
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 

@@ -1,20 +1,14 @@
 """Stage answer: what the caller gets back, from what the steps left."""
 
-from collections.abc import Callable
-
 from concilium.brain.delegate import Delegation, Fate
+from concilium.brain.described import described
 from concilium.brain.references import dependencies
-from concilium.brain.resolve import files_of
 from concilium.brain.thoughts import REFORMULATE, GiveUp, step_thought
 from concilium.brain.words import Language, say
-from concilium.contracts.base import JSON
 from concilium.contracts.plan import Plan, PlanStep
 from concilium.contracts.states import StepState
 from concilium.contracts.task import Answer, Problem, Provenance, StageEvent
 from concilium.contracts.turn import Advance, Finish, StepRun, Turn
-
-_TEXT_CHARS = 20_000
-"""Characters of one step's text in the answer; the whole is in ``outputs`` and the artifacts."""
 
 
 def finish(turn: Turn, plan: Plan, fates: Delegation, language: Language, *, engine: bool) -> Advance:
@@ -37,14 +31,26 @@ def finish(turn: Turn, plan: Plan, fates: Delegation, language: Language, *, eng
 
 
 def _text(plan: Plan, done: dict[str, StepRun], failures: list[str], language: Language) -> str:
-    used = {name for step in plan.steps if step.name in done for name in dependencies(step)}
+    used = _used(plan, done)
     last = [step for step in plan.steps if step.name in done and step.name not in used]
-    parts = [_described(done[step.name], language) for step in last]
+    parts = [described(done[step.name], language) for step in last]
     if len(parts) > 1:
         parts = [f"{step.title or step.name}:\n{part}" for step, part in zip(last, parts, strict=True)]
     if not parts:
         parts = [say("nothing_done", language)]
     return "\n\n".join([*parts, *failures])
+
+
+def _used(plan: Plan, done: dict[str, StepRun]) -> set[str]:
+    """Return the steps whose result a completed step took, also through steps that were passed over."""
+    used: set[str] = set()
+    left = [step for step in plan.steps if step.name in done]
+    while left:
+        for name in dependencies(left.pop()) - used:
+            used.add(name)
+            if name not in done:
+                left.append(plan.step(name))
+    return used
 
 
 def _failures(turn: Turn, plan: Plan, fates: dict[str, Fate], language: Language) -> list[str]:
@@ -89,57 +95,3 @@ def _provenance(run: StepRun) -> Provenance:
         artifacts=tuple(artifact.name for artifact in run.artifacts),
         problem=run.problem,
     )
-
-
-def _described(run: StepRun, language: Language) -> str:
-    output = run.output if isinstance(run.output, dict) else {"result": run.output}
-    return _BY_SKILL.get(run.skill, _generic)(run, output, language)
-
-
-def _code(run: StepRun, output: dict[str, JSON], language: Language) -> str:
-    lines = [_cut(output.get("stdout", "")) or say("empty", language)]
-    if output.get("exit_code"):
-        lines.append(say("exit", language, code=output["exit_code"]))
-        lines.append(_cut(output.get("stderr", "")))
-    if output.get("limit"):
-        lines.append(say("limit", language, limit=output["limit"]))
-    return "\n".join([line for line in lines if line] + _files(run, language))
-
-
-def _image(run: StepRun, output: dict[str, JSON], language: Language) -> str:
-    wanted = ("format", "width", "height", "mode", "bytes")
-    if not all(name in output for name in wanted):
-        return _generic(run, output, language)
-    return "\n".join([say("image", language, **{name: output[name] for name in wanted}), *_files(run, language)])
-
-
-def _speech(run: StepRun, output: dict[str, JSON], language: Language) -> str:
-    seconds = output.get("duration_s")
-    names = [file.name for file in files_of(run.artifacts)]
-    if not isinstance(seconds, int | float) or not names:
-        return _generic(run, output, language)
-    spoken = _cut(run.input.get("text", ""))
-    return "\n".join([*([spoken] if spoken else []), say("audio", language, name=names[0], seconds=seconds)])
-
-
-def _generic(run: StepRun, output: dict[str, JSON], language: Language) -> str:
-    texts = [output[name] for name in ("text", "answer", "result", "summary") if isinstance(output.get(name), str)]
-    scalars = [f"{key}: {value}" for key, value in output.items() if isinstance(value, str | int | float | bool)]
-    body = _cut(texts[0]) if texts else _cut("\n".join(scalars))
-    return "\n".join([body or say("empty", language), *_files(run, language)])
-
-
-_BY_SKILL: dict[str, Callable[[StepRun, dict[str, JSON], Language], str]] = {
-    "code.run": _code,
-    "vision.inspect": _image,
-    "tts.speak": _speech,
-}
-
-
-def _files(run: StepRun, language: Language) -> list[str]:
-    return [say("file", language, name=file.name) for file in files_of(run.artifacts)]
-
-
-def _cut(value: JSON) -> str:
-    text = str(value).rstrip()
-    return text if len(text) <= _TEXT_CHARS else text[:_TEXT_CHARS] + " …"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from concilium.brain.references import dependencies
-from concilium.brain.resolve import resolve_input
+from concilium.brain.resolve import is_wanted, resolve_input
 from concilium.brain.schemas import SkillIndex
 from concilium.brain.thoughts import REFORMULATE, NewInput, step_thought
 from concilium.contracts import limits
@@ -22,6 +22,7 @@ class Fate(Enum):
     WAITING = "waiting"
     OPEN = "open"
     DONE = "done"
+    PASSED = "passed over"
     FAILED = "failed"
     SKIPPED = "skipped"
 
@@ -39,7 +40,7 @@ class Delegation:
     @property
     def over(self) -> bool:
         """Whether nothing runs and nothing is to be made."""
-        return all(fate in {Fate.DONE, Fate.FAILED, Fate.SKIPPED} for fate in self.fates.values())
+        return all(fate in {Fate.DONE, Fate.PASSED, Fate.FAILED, Fate.SKIPPED} for fate in self.fates.values())
 
     @property
     def advance(self) -> Advance:
@@ -88,7 +89,9 @@ class _Stage:
         self.found = Delegation()
         self._turn, self._index, self._engine = turn, index, engine
         self._last = {run.step: run for run in turn.runs}
-        self._completed = {run.step: run for run in turn.runs if run.state is StepState.COMPLETED}
+        self._completed: dict[str, StepRun | None] = {
+            run.step: run for run in turn.runs if run.state is StepState.COMPLETED
+        }
 
     def fate(self, step: PlanStep) -> Fate:
         """Return a step's fate, noting the effects it needs; the steps it depends on have theirs already."""
@@ -103,7 +106,12 @@ class _Stage:
         needs = {self.found.fates[name] for name in dependencies(step)}
         if needs & {Fate.FAILED, Fate.SKIPPED}:
             return Fate.SKIPPED
-        return Fate.WAITING if needs - {Fate.DONE} else self._make(step, 1)
+        if needs - {Fate.DONE, Fate.PASSED}:
+            return Fate.WAITING
+        if not is_wanted(step.when, self._turn.request, self._completed):
+            self._completed[step.name] = None
+            return Fate.PASSED
+        return self._make(step, 1)
 
     def _after_failure(self, step: PlanStep, last: StepRun) -> Fate:
         schemas = self._index.skills.get(step.skill)

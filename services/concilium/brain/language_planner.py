@@ -41,6 +41,7 @@ class _StepReply(Model):
     skill: str
     input: dict[str, JSON]
     after: tuple[str, ...] = ()
+    when: dict[str, JSON] | None = None
 
 
 class _PlanReply(Model):
@@ -140,7 +141,9 @@ class LanguagePlanner:
         plan = Plan(steps=tuple(changed if other.name == step.name else other for other in turn.plan.steps))
         _check(plan_problems(plan, turn.request, self._index))
         done = {run.step for run in turn.runs if run.state is StepState.COMPLETED}
-        _check([f"refers to step '{name}', which is not complete" for name in sorted(dependencies(changed) - done)])
+        # The steps it waited for before are over: completed, or passed over.
+        over = done | dependencies(step)
+        _check([f"refers to step '{name}', which is not complete" for name in sorted(dependencies(changed) - over)])
         return NewInput(after_attempt=last.attempt, input=reply.input)
 
 

@@ -60,6 +60,7 @@ def _step(name: str, schemas: SkillSchemas) -> dict[str, JSON]:
         "skill": {"type": "string", "enum": [name]},
         "input": input_schema(schemas),
         "after": {"type": "array", "items": {"type": "string"}},
+        "when": {"anyOf": [REFERENCE, {"type": "null"}]},
     }
     return {
         "type": "object",

@@ -71,9 +71,9 @@ def walk(value: JSON) -> Iterator[dict[str, JSON]]:
 
 
 def dependencies(step: PlanStep) -> frozenset[str]:
-    """Return the names of the steps that must complete before this one; malformed references name none."""
+    """Return the names of the steps that must be over before this one; malformed references name none."""
     names = set(step.after)
-    for found in walk(list(step.input.values())):
+    for found in walk([step.when, *step.input.values()]):
         try:
             names.add(parse(found).step)
         except BadReference:

@@ -13,14 +13,14 @@ from concilium.ledger.files import files_in
 
 
 def resolve_input(
-    value: Mapping[str, JSON], request: Request, completed: Mapping[str, StepRun], schemas: SkillSchemas
+    value: Mapping[str, JSON], request: Request, completed: Mapping[str, StepRun | None], schemas: SkillSchemas
 ) -> dict[str, JSON]:
     """Return a step's input with every reference replaced by its value.
 
     Args:
         value: the step's input as planned.
         request: what ``#/request/…`` refers to.
-        completed: step name to its completed attempt.
+        completed: step name to its completed attempt, to None when it was passed over.
         schemas: the skill's schemas, which the result must fit.
 
     Raises:
@@ -31,7 +31,8 @@ def resolve_input(
     except BadReference as error:
         raise Invalid(str(error)) from error
     known = {
-        file.sha256 for file in (*request.files, *(f for run in completed.values() for f in files_of(run.artifacts)))
+        file.sha256
+        for file in (*request.files, *(f for run in completed.values() if run for f in files_of(run.artifacts)))
     }
     if any(file.sha256 not in known for file in files_in(found)):
         # An agent's output is untrusted: a file object in it opens nothing that the turn does not own.
@@ -47,7 +48,17 @@ def files_of(artifacts: tuple[Artifact, ...]) -> list[FileRef]:
     return [part.file for artifact in artifacts for part in artifact.parts if isinstance(part, FilePart)]
 
 
-def _resolved(value: JSON, request: Request, completed: Mapping[str, StepRun]) -> JSON:
+def is_wanted(when: JSON, request: Request, completed: Mapping[str, StepRun | None]) -> bool:
+    """Whether a step's condition holds; one that leads nowhere does not. No condition always holds."""
+    if when is None:
+        return True
+    try:
+        return _resolved(when, request, completed) not in (None, False, "", [], {})
+    except BadReference:
+        return False
+
+
+def _resolved(value: JSON, request: Request, completed: Mapping[str, StepRun | None]) -> JSON:
     if is_reference(value):
         return _lookup(parse(value), request, completed)
     if isinstance(value, dict):
@@ -57,14 +68,16 @@ def _resolved(value: JSON, request: Request, completed: Mapping[str, StepRun]) -
     return value
 
 
-def _lookup(reference: Reference, request: Request, completed: Mapping[str, StepRun]) -> JSON:
+def _lookup(reference: Reference, request: Request, completed: Mapping[str, StepRun | None]) -> JSON:
     if reference.kind == "text":
         return request.text
     if reference.kind == "file":
         return _file(list(request.files), reference.index, "the request")
-    run = completed.get(reference.step)
-    if run is None:
+    if reference.step not in completed:
         raise BadReference(f"step '{reference.step}' has no result")
+    run = completed[reference.step]
+    if run is None:
+        return None
     if reference.kind == "artifact":
         return _file(files_of(run.artifacts), reference.index, f"step '{reference.step}'")
     return _at(run.output, reference.path, reference.step)

@@ -77,9 +77,21 @@ def _step_problems(step: PlanStep, plan: Plan, request: Request, index: SkillInd
         yield "a file is given by reference, never written out"
     problems: list[str] = []
     value = _with_holes(step.input, plan, request, index, problems)
+    if step.when is not None:
+        problems += _condition_problems(step.when, plan, request, index)
     yield from problems
     if not problems:
         yield from schemas.input_problems(value, holes=True)
+
+
+def _condition_problems(when: dict[str, JSON], plan: Plan, request: Request, index: SkillIndex) -> list[str]:
+    if not is_reference(when):
+        return ["'when' must be a reference"]
+    try:
+        _promised(parse(when), plan, request, index)
+    except BadReference as error:
+        return [str(error)]
+    return []
 
 
 def _with_holes(value: JSON, plan: Plan, request: Request, index: SkillIndex, problems: list[str]) -> JSON:
@@ -115,4 +127,5 @@ def _promised(reference: Reference, plan: Plan, request: Request, index: SkillIn
         found = at_path(root, reference.path, root)
     except KeyError as error:
         raise BadReference(f"the output of step '{reference.step}' ({source.skill}) has no {error}") from error
-    return {**found, "$defs": root["$defs"]} if isinstance(found, dict) else found
+    promised = {**found, "$defs": root["$defs"]} if isinstance(found, dict) else found
+    return promised if source.when is None else {"anyOf": [promised, {"type": "null"}], "$defs": root["$defs"]}

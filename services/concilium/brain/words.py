@@ -36,6 +36,14 @@ PHRASES: dict[str, dict[Language, str]] = {
         "en": "{format}, {width} × {height} pixels, {mode}, {bytes} bytes",
         "ru": "{format}, {width} × {height} пикселей, {mode}, {bytes} байт",
     },
+    "no_findings": {"en": "No mistakes found.", "ru": "Ошибок не найдено."},
+    "tests": {
+        "en": "tests: {passed} passed, {failed} failed, {errors} with errors, {skipped} skipped",
+        "ru": "тесты: пройдено {passed}, не пройдено {failed}, с ошибками {errors}, пропущено {skipped}",
+    },
+    "tests_passed": {"en": "All given tests pass.", "ru": "Все данные тесты проходят."},
+    "tests_failed": {"en": "Not all given tests pass.", "ru": "Проходят не все данные тесты."},
+    "untested": {"en": "It was not tested: no tests were given.", "ru": "Код не проверен: тестов не было."},
     "gave_up": {
         "en": "step '{step}' was not reformulated: {reason}",
         "ru": "шаг «{step}» не переформулирован: {reason}",

@@ -67,11 +67,11 @@ class QueueConfig(Section):
 class RunnerConfig(Section):
     node: str = Field(default="home", min_length=1, max_length=64)
     agents: dict[str, str] = Field(default_factory=dict)
-    """Agent name to the base URL of its service; empty: the agents started here, at their stable ports."""
+    """Agent name to the base URL of a service that runs elsewhere, served besides the agents started here."""
 
 
 class AgentsConfig(Section):
-    start: Texts = ("code", "vision", "tts")
+    start: Texts = ("code", "vision", "tts", "document")
     """Agents started on this machine."""
     host: str = "127.0.0.1"
     base_port: int = Field(default=8410, ge=1, le=65000)
@@ -80,7 +80,7 @@ class AgentsConfig(Section):
 
 class EngineConfig(Section):
     url: str = ""
-    """Base URL of an OpenAI-compatible server, with ``/v1``; empty: none, the skill router plans alone."""
+    """Base URL of an OpenAI-compatible server, with ``/v1``; empty: none, and what needs it says so."""
     model: str = ""
     api_key_file: str = ""
     timeout_s: float = Field(default=60.0, gt=0)
@@ -113,6 +113,10 @@ class MeshConfig(Section):
     runner: RunnerConfig = RunnerConfig()
     agents: AgentsConfig = AgentsConfig()
     engine: EngineConfig = EngineConfig()
+    vision_engine: EngineConfig = EngineConfig()
+    """For images: ``vision.describe`` and ``vision.ask``."""
+    speech_engine: EngineConfig = EngineConfig()
+    """For speech: OpenAI's ``/audio/speech``."""
     callbacks: CallbackConfig = CallbackConfig()
     retention: RetentionConfig = RetentionConfig()
     log: LogConfig = LogConfig()

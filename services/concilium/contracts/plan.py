@@ -29,6 +29,9 @@ class PlanStep(Model):
     input: dict[str, JSON] = Field(default_factory=dict)
     after: tuple[StepName, ...] = ()
     """Steps that must complete first beyond those the input refers to."""
+    when: dict[str, JSON] | None = None
+    """A reference. The step is passed over when its value is empty (null, false, an empty text, list or object);
+    references to a step that was passed over give null."""
     deadline_s: float | None = Field(default=None, gt=0)
     """Seconds for one attempt; the skill's default when absent, never above its maximum."""
     title: str = Field(default="", max_length=200)

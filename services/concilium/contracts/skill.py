@@ -1,7 +1,7 @@
 """What an agent says of itself: ``agent.yaml`` as a model, and the catalog of all agents."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -56,6 +56,31 @@ class Skill(Model):
     """Requests in English and Russian that this skill serves: the skill router's training data."""
 
 
+class SelfTestCase(Model):
+    """One run that shows that a skill works: ``concilium agents test`` makes it, and so does the contract suite."""
+
+    title: str = ""
+    """What is shown of it; empty: the skill's name."""
+    skill: SkillName
+    input: dict[str, JSON]
+    """The skill's input. In the place of a file stands ``{$file: <path in the agent's folder>}`` or
+    ``{$file: {name: …, media_type: …, text: … or base64: …}}``, in that of a long text
+    ``{$repeat: {text: …, times: …}}``.
+    """
+    expect: dict[str, JSON] = Field(default_factory=dict)
+    """A JSON schema that the output must fit beyond the skill's own."""
+    files: tuple[str, ...] = ()
+    """Names of files that must come back."""
+    fails: str = ""
+    """The type of the problem the run must end with; empty: it must complete."""
+    progress: bool = False
+    """The run tells how far it is."""
+    engine: bool | None = None
+    """Only with (true) or only without (false) a configured engine; absent: either way."""
+    slow: bool = False
+    """The run takes several seconds: it is canceled, and must end at once."""
+
+
 class AgentManifest(Model):
     """The content of ``agents/<name>/agent.yaml``."""
 
@@ -63,23 +88,47 @@ class AgentManifest(Model):
     version: str = "0.1.0"
     description: str
     module: str = ""
-    """Python module with ``skills: dict[str, SkillFunction]``; empty for an agent that runs elsewhere."""
+    """Python module with ``skills: dict[str, SkillFunction]``: an import path, or a file ``<name>.py`` beside this one.
+    Empty for a foreign agent: it runs elsewhere and knows nothing of this mesh.
+    """
     slots: int = Field(default=2, ge=1, le=256)
     """How many tasks at once."""
     skills: tuple[Skill, ...]
+    engine: Literal["", "engine", "vision_engine", "speech_engine"] = ""
+    """The section of ``mesh.yaml`` that names the engine its skills may ask; empty: they ask none."""
     settings: dict[str, JSON] = Field(default_factory=dict)
     """Free for the agent's own code (engine, languages, limits)."""
+    self_test: tuple[SelfTestCase, ...] = Field(default=(), exclude=True)
+    """What ``concilium agents test`` runs; of no interest to callers."""
 
     @property
     def queue(self) -> str:
         """The name of the agent's Celery queue."""
         return f"agent.{self.name}"
 
+    @property
+    def foreign(self) -> bool:
+        """Whether the agent was not made with this mesh's runtime: it may know no fence and no run id."""
+        return not self.module
+
+    @model_validator(mode="before")
+    @classmethod
+    def _foreign_effects(cls, data: Any) -> Any:
+        """A foreign agent knows no fence, so its skills act outside the mesh unless their manifest says otherwise."""
+        if not isinstance(data, dict) or data.get("module") or not isinstance(data.get("skills"), list | tuple):
+            return data
+        skills = [{"effects": Effects.EXTERNAL, **s} if isinstance(s, dict) else s for s in data["skills"]]
+        return {**data, "skills": skills}
+
     @model_validator(mode="after")
     def _skills_belong(self) -> "AgentManifest":
         for skill in self.skills:
             if skill.name.split(".", 1)[0] != self.name:
                 raise ValueError(f"skill {skill.name} must start with '{self.name}.'")
+        known = {skill.name for skill in self.skills}
+        for case in self.self_test:
+            if case.skill not in known:
+                raise ValueError(f"self_test names the skill {case.skill}, which this agent does not have")
         return self
 
 

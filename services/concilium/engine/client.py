@@ -1,7 +1,9 @@
-"""A chat client for any server that speaks OpenAI's ``/chat/completions`` (not streamed, one JSON schema enforced)."""
+"""A client for any server that speaks OpenAI's ``/chat/completions`` (not streamed) and ``/audio/speech``."""
 
 import re
+from base64 import b64encode
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict
@@ -14,19 +16,53 @@ from concilium.contracts.config import EngineConfig
 from concilium.contracts.limits import KIB, MIB
 
 REPLY_BYTES = MIB
-"""Largest HTTP body accepted from an engine."""
+"""Largest JSON answer accepted from an engine."""
+SPEECH_BYTES = 64 * MIB
+"""Largest audio file accepted from an engine."""
 CONNECT_S = 5.0
 _ERROR_BYTES = 64 * KIB
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
+SpeechMedia = Literal["wav", "mp3", "opus", "flac"]
 Kind = Literal["unreachable", "timeout", "refused", "garbage"]
+
+
+class TextPart(TypedDict):
+    """A text inside a message of several parts."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(TypedDict):
+    """Where an image is; here always a ``data:`` URL, so that an engine fetches nothing."""
+
+    url: str
+
+
+class VoiceId(TypedDict):
+    """A voice the server made of a recording, as `EngineClient.create_voice` named it."""
+
+    id: str
+
+
+class ImagePart(TypedDict):
+    """An image inside a message; `image_part` makes one."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
 
 
 class Message(TypedDict):
     """One message of a chat."""
 
     role: Literal["system", "user", "assistant"]
-    content: str
+    content: str | list[TextPart | ImagePart]
+
+
+def image_part(data: bytes, media_type: str) -> ImagePart:
+    """Return an image's bytes as a part of a message."""
+    return {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{b64encode(data).decode()}"}}
 
 
 class EngineError(Exception):
@@ -55,6 +91,11 @@ class EngineClient:
         self._timeout = aiohttp.ClientTimeout(total=config.timeout_s, sock_connect=CONNECT_S)
         self._session: aiohttp.ClientSession | None = None
 
+    @property
+    def model(self) -> str:
+        """The configured model, or the one found for the first call; empty before that."""
+        return self._model
+
     async def __aenter__(self) -> Self:
         # Connections are not kept: a server that closes an idle one just as it is used would look like a failure, and
         # opening one is nothing beside the seconds a model takes.
@@ -73,12 +114,12 @@ class EngineClient:
             await self._session.close()
             self._session = None
 
-    async def chat(self, messages: Sequence[Message], *, schema: dict[str, JSON], max_tokens: int) -> str:
+    async def chat(self, messages: Sequence[Message], *, schema: dict[str, JSON] | None = None, max_tokens: int) -> str:
         """Return the text of the model's answer; it may still break the schema or be cut off at ``max_tokens``.
 
         Args:
             messages: the conversation so far.
-            schema: JSON schema that the engine is asked to enforce while decoding.
+            schema: JSON schema that the engine is asked to enforce while decoding; None: the answer is free text.
             max_tokens: tokens the answer may have.
 
         Raises:
@@ -90,7 +131,7 @@ class EngineClient:
             "max_tokens": max_tokens,
             "temperature": 0,
         }
-        reply = await self._shaped(body, schema)
+        reply = await (self._free(body) if schema is None else self._shaped(body, schema))
         try:
             content: Any = reply["choices"][0]["message"]["content"]
         except (LookupError, TypeError) as error:
@@ -98,6 +139,49 @@ class EngineClient:
         if not isinstance(content, str):
             raise EngineError("garbage", "the chat completion holds no text")
         return content
+
+    async def speech(self, text: str, *, voice: str | VoiceId, media: SpeechMedia, speed: float = 1.0) -> bytes:
+        """Return the text as an audio file (OpenAI's ``/audio/speech``).
+
+        Args:
+            text: what to say.
+            voice: a voice the server knows, by name or by the id of one it made.
+            media: the file's format.
+            speed: 1.0 is the voice's own; OpenAI allows 0.25 to 4.
+
+        Raises:
+            EngineError: there is no audio, or more than `SPEECH_BYTES` of it.
+        """
+        body = {"model": await self._model_name(), "input": text, "voice": voice, "speed": speed}
+        return await self._request(
+            "POST", "/audio/speech", orjson.dumps({**body, "response_format": media}), SPEECH_BYTES
+        )
+
+    async def create_voice(self, *, name: str, consent: str, sample: bytes, media_type: str) -> VoiceId:
+        """Have the server make a voice of a recording (OpenAI's ``/audio/voices``).
+
+        Args:
+            name: what the voice shall be called.
+            consent: the server's id of the speaker's recorded consent.
+            sample: the recording, an audio file.
+            media_type: of the recording.
+
+        Raises:
+            EngineError: there is no voice; status 404, 405 or 501: the server makes none.
+        """
+        form = aiohttp.FormData({"name": name, "consent": consent})
+        form.add_field("audio_sample", sample, filename="sample", content_type=media_type)
+        try:
+            made: Any = orjson.loads(await self._request("POST", "/audio/voices", form, REPLY_BYTES))
+            found = made["id"]
+        except (orjson.JSONDecodeError, LookupError, TypeError) as error:
+            raise EngineError("garbage", "the answer names no voice") from error
+        if not isinstance(found, str) or not _CODE.fullmatch(found):
+            raise EngineError("garbage", "the answer names no voice")
+        return {"id": found}
+
+    async def _free(self, body: dict[str, JSON]) -> JSON:
+        return await self._call("POST", "/chat/completions", orjson.dumps(body))
 
     async def _shaped(self, body: dict[str, JSON], schema: dict[str, JSON]) -> JSON:
         """Return the engine's reply to a request for an answer of that schema."""
@@ -122,21 +206,30 @@ class EngineClient:
         return self._model
 
     async def _call(self, method: str, path: str, body: bytes | None) -> JSON:
+        try:
+            return orjson.loads(await self._request(method, path, body, REPLY_BYTES))
+        except orjson.JSONDecodeError as error:
+            raise EngineError("garbage", f"the answer is broken ({type(error).__name__})") from error
+
+    async def _request(self, method: str, path: str, body: bytes | aiohttp.FormData | None, limit: int) -> bytes:
         if self._session is None:
             raise RuntimeError("the client is used as an async context manager")
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **self._authorization()}
+        headers = {"Accept-Encoding": "identity", **self._authorization()}
+        data = body if isinstance(body, aiohttp.FormData) else _stream(body)
+        if not isinstance(body, aiohttp.FormData):
+            headers["Content-Type"] = "application/json"
         try:
             async with self._session.request(
-                method, self._base + path, data=body, headers=headers, allow_redirects=False
+                method, self._base + path, data=data, headers=headers, allow_redirects=False
             ) as response:
                 if response.status != 200:
                     raise EngineError("refused", await _refusal(response), response.status)
-                return orjson.loads(await _bounded(response))
+                return await _bounded(response, limit)
         except aiohttp.ConnectionTimeoutError as error:
             raise EngineError("unreachable", f"no connection within {CONNECT_S:g} s") from error
         except TimeoutError as error:
             raise EngineError("timeout", f"no answer within {self._timeout.total:g} s") from error
-        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, orjson.JSONDecodeError) as error:
+        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
             raise EngineError("garbage", f"the answer is broken ({type(error).__name__})") from error
         except (aiohttp.ClientError, OSError) as error:
             raise EngineError("unreachable", f"the connection failed ({type(error).__name__})") from error
@@ -154,18 +247,23 @@ class EngineClient:
         return {"Authorization": f"Bearer {key}"}
 
 
+def _stream(body: bytes | None) -> BytesIO | None:
+    """Return a body as a stream: a picture sent in one piece would hold up the event loop."""
+    return None if body is None else BytesIO(body)
+
+
 def _with_schema(body: dict[str, JSON], schema: dict[str, JSON], *, strict: bool) -> bytes:
     shape = {"name": "answer", "strict": strict, "schema": schema}
     return orjson.dumps({**body, "response_format": {"type": "json_schema", "json_schema": shape}})
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Return the body; stop reading as soon as it is too large."""
     found = bytearray()
     async for chunk in response.content.iter_any():
         found += chunk
-        if len(found) > REPLY_BYTES:
-            raise EngineError("garbage", f"the answer is larger than {REPLY_BYTES} bytes")
+        if len(found) > limit:
+            raise EngineError("garbage", f"the answer is larger than {limit} bytes")
     return bytes(found)
 
 

@@ -147,7 +147,7 @@ def test_a_file_object_in_an_output_opens_no_file_of_another_task() -> None:
     assert [d.step for d in told.dispatched] == ["read", "run"]
 
 
-@pytest.mark.parametrize(("text", "word"), [("Read the image", "Which image"), ("Переведи это", "Не знаю")])
+@pytest.mark.parametrize(("text", "word"), [("Read the image", "Which image or document"), ("Переведи это", "Не знаю")])
 def test_an_unsure_request_without_an_engine_is_asked_about(text: str, word: str) -> None:
     told = Story(ALONE, turn(text))
     assert told.ask is not None

@@ -27,6 +27,15 @@ INDEX = SkillIndex(shipped_catalog())
 ROUTER = SkillRouter(INDEX)
 BRAIN = Brain(shipped_catalog(), engine_configured=False)
 PDF = FileRef(sha256="c" * 64, name="contract.pdf", media_type="application/pdf", size=10)
+PNG2 = FileRef(sha256="d" * 64, name="other.png", media_type="image/png", size=10)
+XLSX = FileRef(
+    sha256="e" * 64,
+    name="prices.xlsx",
+    media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    size=10,
+)
+SOLUTION = FileRef(sha256="f" * 64, name="solution.py", media_type="text/x-python", size=10)
+TESTS = FileRef(sha256="1" * 64, name="test_solution.py", media_type="text/x-python", size=10)
 FILE = {"$ref": "#/$defs/File"}
 
 
@@ -137,6 +146,56 @@ def test_the_question_names_what_the_mesh_can_do_in_the_callers_language() -> No
 def test_a_named_language_reaches_the_reader() -> None:
     assert only_step(ask("Read this English invoice", PNG))[1]["languages"] == ["en"]
     assert only_step(ask("Прочитай русский текст на картинке", PNG))[1]["languages"] == ["ru"]
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("Read this PDF aloud as MP3", {"format": "mp3"}),
+        ("Read this PDF aloud in a British voice", {"voice": "en-gb"}),
+        ("Read this document aloud in Russian", {"language": "ru"}),
+        ("Прочитай документ вслух медленно", {"speed": 0.75}),
+    ],
+)
+def test_how_to_speak_is_not_what_to_speak(text: str, how: dict[str, Any]) -> None:
+    routed = ask(text, PDF)
+    assert isinstance(routed, Routed)
+    last = routed.plan.steps[-1]
+    assert (routed.plan.steps[0].skill, last.skill) == ("document.extract", "tts.speak")
+    assert last.input == {"text": {"$ref": "#/steps/merge/output/text"}} | how
+
+
+def test_words_behind_a_colon_are_spoken_as_they_stand_and_as_asked() -> None:
+    ssml = '<speak>Hello <break time="300ms"/> you</speak>'
+    assert only_step(ask(f"Read aloud: {ssml}"))[1] == {"text": ssml}
+    assert only_step(ask("Read this aloud slowly as mp3: hello"))[1] == {
+        "text": "hello",
+        "format": "mp3",
+        "speed": 0.75,
+    }
+    assert only_step(ask('Say: "hello"'))[1] == {"text": "hello"}
+
+
+def test_a_password_reaches_the_document() -> None:
+    routed = ask("Extract the text from this PDF, the password is hunter2", PDF)
+    assert isinstance(routed, Routed)
+    assert routed.plan.steps[0].input["password"] == "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "skill"),
+    [
+        ("Are these two pictures the same?", (PNG, PNG2), "vision.compare"),
+        ("Extract text and tables", (XLSX,), "document.extract"),
+        ("Покажи таблицу из этого файла", (XLSX,), "document.extract"),
+        ("What is in this document?", (XLSX,), "document.extract"),
+        ("Is there a bug in this code?", (SOLUTION,), "code.check"),
+        ("Test my solution with these tests", (SOLUTION, TESTS), "code.test"),
+        ("Does my code pass the tests?", (SOLUTION, TESTS), "code.test"),
+    ],
+)
+def test_plausible_wordings_reach_their_skill(text: str, files: tuple[FileRef, ...], skill: str) -> None:
+    assert only_step(ask(text, *files))[0] == skill
 
 
 def test_a_request_too_long_to_be_one_order_is_asked_about() -> None:

@@ -56,7 +56,7 @@ def test_artifacts_and_nested_outputs_may_be_referred_to() -> None:
         ([step("a", "tts.speak", {"text": FILE})], "#/request/files/0 is object, not string"),
         ([step("a", "vision.ocr", {"image": {"$ref": "#/request/text"}})], "#/request/text is string, not object"),
         ([step("a", "vision.ocr", {"image": {"$ref": "#/request/files/1"}})], "1 files came"),
-        ([READ, step("a", "tts.speak", {"text": {"$ref": "#/steps/read/output/words"}})], "has no 'words'"),
+        ([READ, step("a", "tts.speak", {"text": {"$ref": "#/steps/read/output/letters"}})], "has no 'letters'"),
         ([READ, step("a", "tts.speak", {"text": {"$ref": "#/steps/read/output/width"}})], "is integer, not string"),
         ([step("a", "tts.speak", {"text": {"$ref": "#/steps/b/output/text"}})], "step 'b', which does not exist"),
         ([step("a", "tts.speak", {"text": {"$ref": "#/nowhere"}})], "refers to nothing"),

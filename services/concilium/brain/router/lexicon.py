@@ -27,6 +27,8 @@ RUN = _any(
     r"\b(?:try|test|evaluate|compute)\b.*(?:\bcode\b|\bscript\b|\bprogram\b|\x02c)",
     r"\b(?:feed|pipe|pass|give|send|put|hand)\b.*\b(?:to|into|through) .*\b(?:script|program|code|it|\w+\.(?:py|sh))\b",
     r"\bwhat (?:does|will|would) .*\b(?:print|output)\b",
+    r"\b(?:count|compute|calculate|process|convert|sort|filter)\b.*"
+    r"\b(?:with|using|by) (?:this|the|my) .*(?:code|script|program)",
     r"запус[тк]|\b(?:вы|ис)полн|прогон|скорм",
     r"\b(?:передай|подай|пропусти|отправь)\b.*(?:скрипт|программ|код)",
     r"что .*(?:выведет|напечатает|выводит)",
@@ -37,6 +39,8 @@ OCR_ASKS = _any(
     r"\bwhat (?:do|does|did|is|are) .*\b(?:says?|written|printed|reads?)\b",
     r"\bwhat (?:it|they|this|that|the \w+) says?\b",
     r"\bwhat (?:is|'s) (?:written|printed)\b|\bwhat text\b",
+    r"\bwhat(?:'s| is) in (?:this|that|the|my) (?:document|pdf|file|letter|e-?mail|contract|report|spreadsheet)\b",
+    r"\bчто в (?:эт\w+ )?(?:документ|файл|письм|договор|отчет|таблиц)",
     r"\bчто .*(?:написано|напечатано)\b|\bкакой текст\b",
 )
 
@@ -45,6 +49,8 @@ OCR = _any(
     r"\b(?:extract|get|copy|pull|grab|take|need|give|want|show|turn)\b.*\b(?:text|words?|printed|written|lettering)\b",
     r"\b(?:прочита|прочит|прочти|прочесть|распозна|оцифр|считай\b)",
     r"(?:извлек|вытащ|достан|перепиш|скопир|нужен|нужно|дай|покажи|extract).*(?:текст|надпис|\btext\b|написан)",
+    r"\b(?:extract|get|pull|take|show|give)\b.*\b(?:tables?|contents?)\b",
+    r"(?:извлек|вытащ|достан|покажи|дай).*(?:таблиц|содержим)",
 )
 
 INSPECT = _any(
@@ -56,11 +62,63 @@ INSPECT = _any(
     r"\bсвойств|сколько (?:байт|пиксел|кадр|весит)",
 )
 
+DESCRIBE = _any(
+    r"\bdescri(?:be|ption)\b|\bcaption\b",
+    r"\bwhat (?:can you|do you) see\b|\bwhat(?:'s| is| are) (?:shown|depicted|in|on) (?:the|this|that|these|my) ",
+    r"\bопиши\b|\bописани|что (?:изображен|видно|ты видишь|на (?:фото|картинк|снимк|изображени|рисунк))",
+)
+"""Says what a picture shows. With `RESULT` words alone it means a description made before."""
+
+ASK = _any(
+    r"^(?:and )?(?:how many|is there|are there|who|where|which|what|does|do|is|are|can you see|has|have)\b",
+    r"^(?:а |и )?(?:сколько|есть ли|кто|где|как(?:ой|ая|ое|ие|ого)|что|чем|видно ли|виден ли)\b",
+)
+"""With `IMAGE`: a question about a picture."""
+
+COMPARE = _any(
+    r"\bcompare\b|\bdiffer(?:s|ent|ences?)?\b|\b(?:same|identical|alike)\b",
+    r"\bсравни|\bотлича|\bразлич|\bодинаков|\bсовпада",
+)
+"""With `IMAGE` and two pictures: how alike they are."""
+
+BARCODE = _any(r"\bqr\b|\bbar ?codes?\b", r"\bqr\b|\bкуар|штрих-?код")
+
+CHECK = _any(
+    r"\blint(?:er)?\b|\bsyntax\b",
+    r"\b(?:check|review|validate)\b.*(?:\bcode\b|\bscript\b|\bsnippet\b|\bprogram\b|\x02c)(?!.*\bworks?\b)",
+    r"\b(?:bugs?|mistakes?|errors?)\b.*(?:\bcode\b|\bscript\b|\bsnippet\b|\bprogram\b)",
+    r"(?:ошибк|баг)\w* .*(?:\bкод|скрипт|программ)",
+    r"линтер|синтаксис|проверь.*(?:\bкод|скрипт|программ|\x02c)(?!.*работает)",
+)
+
+TESTS = _any(
+    r"\b(?:run|execute|try)\b.*\btests?\b(?! script)|\bpytest\b|\bunit tests?\b",
+    r"\btest\b.*\bwith\b.*\btests\b|\bpass(?:es)?\b.*\btests\b",
+    r"(?:запусти|прогони|выполни).*\bтест|\bпайтест|\bпроход(?:ит|ят)\b.*\bтест",
+)
+
+GENERATE = _any(
+    r"^(?:write|create|implement|generate|program|code)\b.*\b(?:functions?|scripts?|programs?|class|code|module)\b",
+    r"^(?:напиши|создай|реализуй|сгенерируй)\b.*(?:функци|скрипт|программ|класс|\bкод|модул)",
+)
+
+VOICES = _any(
+    r"\b(?:which|what|list|show|how many)\b.*\bvoices\b|\bvoices\b.*\b(?:have|available|exist)\b",
+    r"(?:как|список|покажи|сколько|перечисли).*\bголос(?:а|ов)\b",
+)
+
 IMAGE = _any(
     r"\b(?:images?|pictures?|photo(?:graph)?s?|scans?|screenshots?|invoices?|receipts?|bill|letter|sign|page|label)\b",
     r"\b(?:png|jpe?g|webp|tiff?)\b",
     r"картин|изображени|фото|\bскан(?!ир)|скриншот|\bсчет|\bчек|\bписьм|квитанц|снимк|снимок|вывеск|страниц|визитк",
 )
+
+DOCUMENT = _any(
+    r"\b(?:documents?|pdfs?|docx?|xlsx?|html|e-?mails?|spreadsheets?|contracts?|reports?|articles?|papers?|books?|manuals?)\b",
+    r"\b(?:csv|text files?|letters?|invoices?|receipts?|pages?)\b",
+    r"документ|\bпдф\b|договор|отчет|стать|книг|таблиц|инструкци|реферат|\bписьм|\bсчет|страниц|текстов\w+ файл",
+)
+"""A file that may hold pages of text. Letters, invoices and pages are images too."""
 
 SCRIPT = _any(
     r"\b(?:scripts?|code|programs?|snippet|command|\w+\.(?:py|sh))\b",
@@ -88,10 +146,11 @@ SEPARATELY = _any(
 )
 
 BEYOND = _any(
-    r"\b(?:translate|delete|remove|e-?mail|summari[sz]e|rename|resize|crop|compare|upload|download|install)\b",
+    r"\be-?mail (?:it|me|us|him|her|them|this|that|the|my)\b",
+    r"\b(?:translate|delete|remove|summari[sz]e|rename|resize|crop|upload|download|install)\b",
     r"\b(?:if|unless|whenever|until|twice|repeatedly)\b|\b\w+ times\b",
     r"\bevery (?:second|minute|hour|day|week|month)\b",
-    r"перевед[иу]|удали|сотри|перешли|переименуй|сравни|уменьш|увелич|обреж|загрузи|скачай|установи",
+    r"перевед[иу]|удали|сотри|перешли|переименуй|уменьш|увелич|обреж|загрузи|скачай|установи",
     r"\bесли\b|\bпока не\b|кажд(?:ый|ую|ые) (?:день|час|минут|недел|раз)|\bдважды\b|\b\w+ раз(?:а)?\b",
 )
 """Orders no rule carries out: foreign verbs, conditions, repetition. A clause with one is asked about."""
@@ -146,7 +205,35 @@ SPEAK_PREFIX = re.compile(
 """What precedes the words to be spoken when neither colon nor quotes mark them."""
 
 DEICTIC = _any(
-    r"^(?:the |this |that |these |those |it\b|what |its |me\b|my |them\b|attached|text\b|result|output|answer)",
-    r"^(?:эт|то\b|то,|текст|результат|вывод|ответ|его\b|ее\b|их\b|что\b|все\b|мне\b|из\b|на\b|приложен|аудио|файл|как)",
+    r"^(?:the |this |that |these |those |it\b|what |its |me\b|my |them\b|attached|text\b|result|output|answer|descr)",
+    r"^(?:эт|то\b|то,|текст|описани|результат|вывод|ответ|его\b|ее\b|их\b|что\b|все\b|мне\b|из\b|на\b|приложен|аудио|файл|как)",
 )
 """Words after a speaking verb that point at something instead of being the words to speak."""
+
+SPOKEN_HOW: tuple[tuple[str, str | float, re.Pattern[str]], ...] = (
+    ("format", "mp3", _any(r"\bmp-?3\b")),
+    ("format", "ogg", _any(r"\bogg\b")),
+    ("format", "wav", _any(r"\bwav\b")),
+    ("speed", 0.75, _any(r"\bslow(?:ly|er)?\b", r"медленн")),
+    ("speed", 1.3, _any(r"\b(?:fast(?:er)?|quick(?:ly|er)?)\b", r"быстр")),
+    ("voice", "en-gb", _any(r"\bbritish\b", r"британск")),
+    ("voice", "en-us", _any(r"\bamerican\b", r"американск")),
+    ("language", "ru", _any(r"\bin russian\b", r"\bпо-русски\b|\bна русском\b")),
+    ("language", "en", _any(r"\bin english\b", r"\bпо-английски\b|\bна английском\b")),
+)
+"""How words are to be spoken: the input's member, its value, and what says so."""
+
+ONLY_HOW = re.compile(
+    r"(?:\W*(?:(?:as|in|to|into|with|using|very|please|save(?:d)?|в|на|формате?|очень|пожалуйста)\b|an?\b"
+    r"|mp-?3|ogg|wav|file\b|format\b|файл\w*|slow(?:ly|er)?\b|fast(?:er)?\b|quick(?:ly|er)?\b|медленн\w*|быстр\w*"
+    r"|british\b|american\b|british english|voice\b|accent\b|russian\b|english\b|британск\w*|американск\w*|голосом"
+    r"|акцентом|по-русски|по-английски|русском|английском|языке))+\W*"
+)
+"""Words after a speaking verb that say how to speak and nothing to speak."""
+
+PASSWORD = re.compile(r"\b(?:password|пароль)\b(?:\s+(?:is|was|это))?[\s:—–-]+(\S+)", re.IGNORECASE)
+
+MORE_TO_READ = re.compile(
+    r"(?:the |all |its |все |всё )?(?:tables?|text|metadata|contents?|таблицы|текст|метаданные)(?:\s.*)?"
+)
+"""A clause behind one that reads: what else of the same file is wanted, which reading gives anyway."""

@@ -1,15 +1,18 @@
 """What a request brings to work on: files by kind, scripts in the text, the steps made so far."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from concilium.brain.references import ref
+from concilium.brain.router.lexicon import PASSWORD
 from concilium.brain.router.surface import Code, CodeLanguage, Surface, codes_in, marked
 from concilium.brain.schemas import SkillIndex
 from concilium.contracts.base import JSON
 from concilium.contracts.parts import FileRef
 from concilium.contracts.plan import PlanStep
 
+EXTRACT = "document.extract"
 _SCRIPT_TYPES: dict[str, CodeLanguage] = {
     "text/x-python": "python",
     "text/x-script.python": "python",
@@ -21,7 +24,10 @@ _SCRIPT_TYPES: dict[str, CodeLanguage] = {
     "text/x-shellscript": "shell",
 }
 _SCRIPT_ENDINGS: dict[str, CodeLanguage] = {".py": "python", ".sh": "shell", ".bash": "shell"}
-_IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+_DOCUMENT_TYPES = ("application/pdf", "application/vnd.openxmlformats-officedocument.", "text/html", "message/rfc822")
+_DOCUMENT_ENDINGS = (".pdf", ".docx", ".xlsx", ".html", ".htm", ".eml")
+_TEST_NAME = re.compile(r"(?:test_.*|.*_test|conftest)\.py")
 _VAGUE = ("", "application/octet-stream")
 _TEXT_OUTPUTS = ("text", "stdout", "answer", "result", "summary")
 
@@ -40,6 +46,28 @@ def is_image(file: FileRef) -> bool:
     if file.media_type in _VAGUE:
         return file.name.lower().endswith(_IMAGE_ENDINGS)
     return file.media_type.startswith("image/")
+
+
+def is_document(file: FileRef) -> bool:
+    """Whether a file is a document whose text has to be got out of it first."""
+    if file.media_type in _VAGUE:
+        return file.name.lower().endswith(_DOCUMENT_ENDINGS)
+    return file.media_type.startswith(_DOCUMENT_TYPES)
+
+
+def may_be_scanned(file: FileRef) -> bool:
+    """Whether pages of a document may be images without text."""
+    return file.media_type == "application/pdf" or (file.media_type in _VAGUE and file.name.lower().endswith(".pdf"))
+
+
+def is_test(file: FileRef) -> bool:
+    """Whether a script's name says that it tests others."""
+    return bool(_TEST_NAME.fullmatch(file.name.lower()))
+
+
+def is_text(file: FileRef) -> bool:
+    """Whether a file is plain text, a table of text included, and no script."""
+    return file.media_type.startswith("text/") and not is_document(file) and script_language(file) is None
 
 
 def _texts(value: JSON) -> Iterator[str]:
@@ -62,13 +90,33 @@ class Material:
     """Codes accounted for: run, spoken, or set aside by the request itself."""
     batch: list[PlanStep] = field(default_factory=list)
     """The steps of the newest order to run something."""
+    readings: dict[int, PlanStep] = field(default_factory=dict)
+    """Of each file read so far, the step that gives its text."""
 
     def __post_init__(self) -> None:
         self.used_codes.update(self.surface.quoted_codes)
 
     @property
+    def password(self) -> str:
+        """The password the request names for its documents, else nothing."""
+        found = PASSWORD.search(self.surface.masked)
+        return self.surface.unmask(found[1].rstrip(".,;!")) if found else ""
+
+    @property
     def images(self) -> list[int]:
         return [i for i, file in enumerate(self.files) if is_image(file)]
+
+    @property
+    def documents(self) -> list[int]:
+        """Documents, when an agent of the catalog reads them."""
+        known = EXTRACT in self.index.skills
+        return [i for i, file in enumerate(self.files) if known and is_document(file)]
+
+    @property
+    def readable(self) -> list[int]:
+        """Everything that has text to read: images, documents, plain text files."""
+        texts = [i for i, f in enumerate(self.files) if is_text(f) and EXTRACT in self.index.skills]
+        return sorted({*self.images, *self.documents, *texts})
 
     @property
     def scripts(self) -> list[int]:
@@ -101,14 +149,14 @@ class Material:
         """Whether a mark got into the input of a step."""
         return any(marked(text) for step in self.steps for text in _texts(step.input))
 
-    def add(self, base: str, skill: str, data: dict[str, JSON]) -> PlanStep:
+    def add(self, base: str, skill: str, data: dict[str, JSON], when: dict[str, JSON] | None = None) -> PlanStep:
         """Append a step under a free name; the same work twice is one step."""
         for step in self.steps:
             if step.skill == skill and step.input == data:
                 return step
         taken = {step.name for step in self.steps}
         name = next(n for n in (base, *(f"{base}{i}" for i in range(2, 100))) if n not in taken)
-        step = PlanStep(name=name, agent=self.index.agent_of[skill], skill=skill, input=data)
+        step = PlanStep(name=name, agent=self.index.agent_of[skill], skill=skill, input=data, when=when)
         self.steps.append(step)
         return step
 
@@ -118,10 +166,11 @@ class Material:
         name = next((n for n in _TEXT_OUTPUTS if properties.get(n, {}).get("type") == "string"), None)
         return None if name is None else ref(f"/steps/{step.name}/output/{name}")
 
-    def last_text(self, skill: str | None = None) -> dict[str, JSON] | None:
-        """Return the reference to the newest text, of any step or of the newest step of a skill."""
-        for step in reversed(self.steps):
-            found = self.text_of(step)
-            if found is not None and skill in (None, step.skill):
-                return found
-        return None
+    def last_text(self) -> dict[str, JSON] | None:
+        """Return the reference to the newest text."""
+        return next((found for step in reversed(self.steps) if (found := self.text_of(step)) is not None), None)
+
+    def last_reading(self) -> dict[str, JSON] | None:
+        """Return the reference to the text of the file read last."""
+        newest = max(self.readings.values(), key=self.steps.index, default=None)
+        return None if newest is None else self.text_of(newest)

@@ -10,9 +10,9 @@ _REASONS: dict[str, dict[Language, str]] = {
         "en": "I do not know how to do this part: “{clause}”.",
         "ru": "Не знаю, как сделать вот это: «{clause}».",
     },
-    "no-image": {
-        "en": "Which image do you mean? None that I could use is attached.",
-        "ru": "О какой картинке речь? Подходящей среди вложений нет.",
+    "no-file": {
+        "en": "Which image or document do you mean? None that I could use is attached.",
+        "ru": "О какой картинке или каком документе речь? Подходящего среди вложений нет.",
     },
     "no-script": {
         "en": "Which script should I run? Attach a .py or .sh file, or put the code into a ``` block.",
@@ -40,6 +40,14 @@ _CAN: dict[Language, str] = {"en": "I can: {skills}.", "ru": "Я умею: {skil
 _KNOWN: dict[str, dict[Language, str]] = {
     "vision.ocr": {"en": "read the text of an attached image", "ru": "прочитать текст на приложенной картинке"},
     "vision.inspect": {"en": "tell an image's size and format", "ru": "узнать размер и формат картинки"},
+    "vision.describe": {"en": "describe a picture", "ru": "описать картинку"},
+    "vision.ask": {"en": "answer a question about a picture", "ru": "ответить на вопрос о картинке"},
+    "vision.compare": {"en": "compare two pictures", "ru": "сравнить две картинки"},
+    "document.extract": {"en": "get the text of a document", "ru": "достать текст из документа"},
+    "code.check": {"en": "check code for mistakes", "ru": "проверить код на ошибки"},
+    "code.test": {"en": "run tests against code", "ru": "прогнать тесты кода"},
+    "code.generate": {"en": "write code to tests", "ru": "написать код под тесты"},
+    "tts.voices": {"en": "list the voices", "ru": "перечислить голоса"},
     "code.run": {"en": "run a Python or shell script", "ru": "запустить скрипт на Python или shell"},
     "tts.speak": {"en": "read a text aloud", "ru": "прочитать текст вслух"},
 }
@@ -49,6 +57,8 @@ def question(reason: str, language: Language, index: SkillIndex, clause: str = "
     """Return the question: what is unclear, and what each skill of the catalog does."""
     abilities = []
     for name, schemas in sorted(index.skills.items()):
+        if not schemas.skill.examples:  # a step between others: nobody asks for it
+            continue
         plain = schemas.skill.description.split(";")[0].split(". ")[0].strip().rstrip(".")
         abilities.append(_KNOWN[name][language] if name in _KNOWN else f"{name} ({plain[:80]})")
     why = _REASONS[reason][language].format(clause=clause[:120])

@@ -9,6 +9,9 @@ from concilium.brain.router.clauses import Clause
 from concilium.brain.router.material import Material
 
 OCR, INSPECT, RUN, SPEAK = "vision.ocr", "vision.inspect", "code.run", "tts.speak"
+MERGE = "document.merge"
+CHECK, TEST, GENERATE = "code.check", "code.test", "code.generate"
+TAKES_CODE = frozenset({RUN, CHECK, TEST, GENERATE})
 _BESIDE = re.compile(r"(?:\s|[&+]|\bas well as\b|\btogether with\b|\bвместе с\b|\b(?:run|execute|запусти|выполни)\b)*")
 _DEFINITE = re.compile(r"(?:^|\b(?:the|only)\s+)$")
 
@@ -32,7 +35,7 @@ class Order:
 
 def own_codes(clause: Clause, skill: str) -> tuple[int, ...]:
     """Return the codes a clause itself says to run. Raises `Unsure` when it may mean not all of them."""
-    runs = skill == RUN or (skill == SPEAK and clause.payload is None and bool(words.PRINTED.search(clause.key)))
+    runs = skill in TAKES_CODE or (skill == SPEAK and clause.payload is None and bool(words.PRINTED.search(clause.key)))
     if not runs or not clause.codes:
         return ()
     if words.EXCEPTED.search(clause.key):
@@ -75,7 +78,7 @@ def _wanting(orders: Sequence[Order], material: Material) -> list[Order]:
     for order in orders:
         key = order.clause.key
         shown = ran and words.SHOW.search(key) and words.PRINTED.search(key)
-        if order.skill == RUN and not order.codes and not shown and not _names_script(order, material):
+        if order.skill in TAKES_CODE and not order.codes and not shown and not _names_script(order, material):
             wanting.append(order)
         ran = ran or order.skill == RUN or bool(order.codes)
     if wanting or ran:

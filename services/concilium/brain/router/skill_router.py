@@ -8,9 +8,9 @@ from concilium.brain.router import lexicon as words
 from concilium.brain.router.clauses import Clause, cut
 from concilium.brain.router.generic import fill, fits
 from concilium.brain.router.intents import RULED, carry_out, skill_of
-from concilium.brain.router.material import Material
+from concilium.brain.router.material import EXTRACT, Material, is_image
 from concilium.brain.router.questions import question
-from concilium.brain.router.scripts import OCR, Order, Unsure, bind, own_codes
+from concilium.brain.router.scripts import GENERATE, OCR, Order, Unsure, bind, own_codes
 from concilium.brain.router.surface import TEXT_MAX, Surface, read_surface, without_marks
 from concilium.brain.router.tfidf import Examples
 from concilium.brain.schemas import SkillIndex
@@ -145,17 +145,23 @@ class SkillRouter:
         skill = self._skill(clause, earlier[-1].skill if earlier else None, material.files)
         if skill is not None:
             return Order(clause, skill, own_codes(clause, skill))
-        if not self._ignorable(clause, bool(earlier), alone):
+        told = bool(earlier) and earlier[-1].skill == GENERATE  # the task is the whole request
+        reads = bool(earlier) and earlier[-1].skill in {OCR, EXTRACT}
+        told = told or (reads and bool(words.MORE_TO_READ.fullmatch(clause.key)))
+        told = told or bool(material.documents and words.PASSWORD.search(clause.raw))
+        if not told and not self._ignorable(clause, bool(earlier), alone):
             raise _Stuck("clause", material.surface.unmask(clause.raw))
         return None
 
     def _skill(self, clause: Clause, previous: str | None, files: Sequence[FileRef]) -> str | None:
-        scores = {k: v for k, v in self._examples.scores(clause.raw).items() if k in RULED}
+        scores = self._examples.scores(clause.raw)
         best = max(scores, key=lambda label: scores[label], default="")
-        if scores.get(best, 0.0) >= CLAUSE_MIN:
+        read_aloud = best in {OCR, EXTRACT} and words.SPEAK.search(clause.key)
+        if scores.get(best, 0.0) >= CLAUSE_MIN and not read_aloud:
             found: str | None = best
         else:
-            found = None if words.BEYOND.search(clause.key) else skill_of(clause)
+            pictures = sum(is_image(file) for file in files)
+            found = None if words.BEYOND.search(clause.key) else skill_of(clause, pictures)
         if found is None and previous and _elliptical(clause):
             found = previous
         if found == OCR and not files and words.SPEAK.search(clause.key):

@@ -47,10 +47,14 @@ class Surface:
     """What the quotes hold, as the request has it."""
     quoted_codes: tuple[int, ...] = ()
     """Codes inside quotes: words, never run."""
+    with_quotes: tuple[str, ...] = ()
+    """The quotes with their marks."""
 
     def unmask(self, text: str) -> str:
-        """Return a masked piece with its literals back in, without the backticks."""
-        return _restore(_Q_MARK.sub(lambda m: self.quotes[int(m[1])], text), self.codes)
+        """Return a masked piece with its literals back in: code without backticks, a lone quote without its marks."""
+        alone = _Q_MARK.fullmatch(text.strip())
+        held = self.quotes if alone else self.with_quotes
+        return _restore(_Q_MARK.sub(lambda m: held[int(m[1])], text), self.codes)
 
 
 def without_marks(text: str) -> str:
@@ -72,6 +76,7 @@ def read_surface(text: str, names: Collection[str] = ()) -> Surface:
     """Lift code and quotes out of a text; backticks around one of the ``names`` (attached files) make no code."""
     codes: list[Code] = []
     quotes: list[str] = []
+    with_quotes: list[str] = []
     quoted_codes: list[int] = []
 
     def fence(match: re.Match[str]) -> str:
@@ -88,11 +93,12 @@ def read_surface(text: str, names: Collection[str] = ()) -> Surface:
         held = next(group for group in match.groups() if group is not None)
         quoted_codes.extend(codes_in(held))
         quotes.append(_restore(held, codes))
+        with_quotes.append(_restore(match[0], codes))
         return f"\x02Q{len(quotes) - 1}\x03"
 
     masked = _FENCE.sub(fence, without_marks(text))
     masked = _QUOTES.sub(quote, _INLINE.sub(inline, masked))
-    return Surface(masked, tuple(codes), tuple(quotes), tuple(quoted_codes))
+    return Surface(masked, tuple(codes), tuple(quotes), tuple(quoted_codes), tuple(with_quotes))
 
 
 def _restore(text: str, codes: Sequence[Code]) -> str:

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from pydantic import Field, ValidationError
 
 from concilium.contracts import limits
-from concilium.contracts.a2a.parts import data_part, file_part
+from concilium.contracts.a2a.parts import data_part, file_part, text_part
 from concilium.contracts.a2a.values import from_value, to_value
 from concilium.contracts.base import JSON, Model
 from concilium.contracts.errors import Invalid
@@ -24,6 +24,8 @@ MEDIA_TYPE: Final = "application/a2a+json"
 VERSION: Final = "1.0"
 HEADERS: Final[dict[str, str]] = {"A2A-Version": VERSION, "A2A-Extensions": STEP_URI, "Content-Type": MEDIA_TYPE}
 """Headers of every call from one mesh peer to another, beside ``Authorization``."""
+PLAIN_HEADERS: Final[dict[str, str]] = {"A2A-Version": VERSION, "Content-Type": MEDIA_TYPE}
+"""Headers of every call to an agent that does not know the step extension."""
 
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$")]
 
@@ -72,20 +74,33 @@ def step_request(lease: Lease, files: Mapping[str, bytes], deadline_s: float | N
         Invalid: the bytes of a file are missing, or the input is not JSON.
     """
     terms = terms_of(lease, lease.deadline_s if deadline_s is None else deadline_s)
+    message = _message(lease, files)
+    message.extensions.append(STEP_URI)
+    put_terms(message, terms)
+    return pb.SendMessageRequest(message=message)
+
+
+def plain_request(lease: Lease, files: Mapping[str, bytes]) -> pb.SendMessageRequest:
+    """Return the message that asks a foreign agent: no terms of ours, and the input's text also as a text part.
+
+    Raises as `step_request`.
+    """
+    message = _message(lease, files)
+    text = lease.input.get("text")
+    if isinstance(text, str) and text:
+        message.parts.insert(0, text_part(text))
+    return pb.SendMessageRequest(message=message)
+
+
+def _message(lease: Lease, files: Mapping[str, bytes]) -> pb.Message:
     parts = [data_part({"skill": lease.skill, "input": lease.input})]
     for ref in {ref.sha256: ref for ref in lease.files}.values():
         if ref.sha256 not in files:
             raise Invalid(f"the bytes of file '{ref.name}' are missing")
         parts.append(file_part(ref, files[ref.sha256]))
-    message = pb.Message(
-        message_id=f"{lease.run_id}.{lease.fence}",
-        context_id=lease.context_id,
-        role=pb.ROLE_USER,
-        parts=parts,
-        extensions=[STEP_URI],
+    return pb.Message(
+        message_id=f"{lease.run_id}.{lease.fence}", context_id=lease.context_id, role=pb.ROLE_USER, parts=parts
     )
-    put_terms(message, terms)
-    return pb.SendMessageRequest(message=message)
 
 
 def put_terms(message: pb.Message, terms: StepTerms) -> None:
