@@ -1,8 +1,9 @@
-"""Walks the whole road once: an invoice is read, a script runs on its text, the result is read aloud.
+"""Walks the whole road twice: a picture of an invoice, then a PDF with a scanned page, each to an answer and speech.
 
-Starts a mesh of its own in ``build/demo-home`` (on free ports when the standard ones are taken), submits the request,
-shows it step by step and leaves ``answer.txt``, ``invoice-text.txt``, ``script-output.txt`` and ``speech.wav`` in
-``out/``. With ``--keep`` the mesh goes on running. The exit code is 0 only when every one of the four is there.
+Starts a mesh of its own in ``build/demo-home`` (on free ports when the standard ones are taken), submits the requests,
+shows them step by step and leaves ``answer.txt``, ``invoice-text.txt``, ``script-output.txt`` and ``speech.wav`` in
+``out/``, and ``answer.txt``, ``minutes-text.txt`` and ``speech.wav`` in ``out/minutes/``. With ``--keep`` the mesh goes
+on running. The exit code is 0 only when every one of them is there.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 import wave
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -32,8 +34,34 @@ from concilium.contracts.task import TaskView
 from concilium.home import Home
 
 ROOT = Path(__file__).resolve().parents[1]
-REQUEST = "Read this invoice, run this script on its text, read the result aloud"
-FILES = (ROOT / "examples" / "invoice.png", ROOT / "examples" / "total.py")
+EXAMPLES = ROOT / "examples"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request and what it must leave."""
+
+    request: str
+    files: tuple[Path, ...]
+    texts: tuple[tuple[str, str, str], ...]
+    """Name of the file to write, the skill whose output it is, the member that holds it."""
+    folder: str = ""
+    """Folder in ``out/``."""
+
+
+JOBS = (
+    Job(
+        "Read this invoice, run this script on its text, read the result aloud",
+        (EXAMPLES / "invoice.png", EXAMPLES / "total.py"),
+        (("invoice-text.txt", "vision.ocr", "text"), ("script-output.txt", "code.run", "stdout")),
+    ),
+    Job(
+        "Read these minutes aloud",
+        (EXAMPLES / "minutes.pdf",),
+        (("minutes-text.txt", "document.merge", "text"),),
+        folder="minutes",
+    ),
+)
 
 
 def main() -> int:
@@ -60,15 +88,16 @@ def main() -> int:
 
 
 def demo(out: Path, *, keep: bool) -> None:
-    """Start the mesh, ask, keep the results, stop the mesh unless it is to stay or ran before."""
+    """Start the mesh, do the jobs, keep the results, stop the mesh unless it is to stay or ran before."""
     home = demo_home()
     ran_before = lifecycle.running(home) is not None
     stop = not keep and not ran_before
     try:
         start_mesh(home)
         url = Listen(home.config.gateway.host, home.config.gateway.port, "gateway.port").url
-        task = ask(MeshClient(url, home.secret("admin")), out)
-        line(f"\nTask {task.id}, {task.state}, trace {task.trace_id}")
+        for job in JOBS:
+            task = ask(MeshClient(url, home.secret("admin")), job, out / job.folder)
+            line(f"\nTask {task.id}, {task.state}, trace {task.trace_id}")
     except BaseException:
         stop = not ran_before
         raise
@@ -79,12 +108,12 @@ def demo(out: Path, *, keep: bool) -> None:
         addresses(home, url)
 
 
-def ask(client: MeshClient, out: Path) -> TaskView:
+def ask(client: MeshClient, job: Job, out: Path) -> TaskView:
     """Submit the request, follow it, write and check what came of it; return the ended task."""
-    line(f"\n{REQUEST}")
-    for path in FILES:
+    line(f"\n{job.request}")
+    for path in job.files:
         line(f"  with {path.relative_to(ROOT)}")
-    task = watch(client, client.ask(REQUEST, FILES, {}).id)
+    task = watch(client, client.ask(job.request, job.files, {}).id)
     line()
     print_result(task)
     if task.state is not TaskState.COMPLETED or task.answer is None:
@@ -95,8 +124,8 @@ def ask(client: MeshClient, out: Path) -> TaskView:
     out.mkdir(parents=True, exist_ok=True)
     line()
     keep_text(out / ANSWER, task.answer.text)
-    keep_text(out / "invoice-text.txt", output(task, "vision.ocr", "text"))
-    keep_text(out / "script-output.txt", output(task, "code.run", "stdout"))
+    for name, skill, member in job.texts:
+        keep_text(out / name, output(task, skill, member))
     keep_speech(client, task, out / "speech.wav")
     return task
 

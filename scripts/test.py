@@ -19,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "build" / "reports"
+PROCESSES = 4
+"""Test processes side by side, at most: most tests wait for servers of their own, each a handful of processes."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,19 @@ def tesseract_languages() -> bool:
     return {"eng", "rus"} <= set(listed.stdout.split())
 
 
+def festival_voices() -> bool:
+    """Whether festival is there with the voices that are tested."""
+    voices = Path("/usr/share/festival/voices")
+    wanted = ("english/kal_diphone", "us/cmu_us_slt_arctic_hts", "russian/msu_ru_nsh_clunits")
+    return bool(shutil.which("text2wave")) and all((voices / voice).is_dir() for voice in wanted)
+
+
 BUBBLEWRAP = Part("bubblewrap", on_path("bwrap"), ("bubblewrap",))
 TESSERACT = Part("tesseract", tesseract_languages, ("tesseract-ocr", "tesseract-ocr-eng", "tesseract-ocr-rus"))
+DOCKERD = Part("docker", on_path("dockerd"), ("docker.io",))
+RUNSC = Part("gvisor", on_path("runsc"), ("runsc",))
+FLITE = Part("flite", on_path("flite"), ("flite",))
+FESTIVAL = Part("festival", festival_voices, ("festival", "festvox-kallpc16k", "festvox-us-slt-hts", "festvox-ru"))
 CHROMIUM = Part("chromium", on_path("chromium", "chromium-browser", "google-chrome"), ("chromium", "fonts-dejavu-core"))
 
 
@@ -63,6 +76,10 @@ class Group:
     needs: tuple[Part, ...] = ()
     only: str = ""
     """pytest's ``-k`` expression."""
+    parallel: bool = False
+    """Its files may run side by side: none uses what is there once only."""
+    prepare: tuple[str, ...] = ()
+    """A script of ours, with arguments, that makes what its tests need."""
 
 
 @dataclass
@@ -81,27 +98,36 @@ class Outcome:
 
 
 SANDBOX = ("tests/integration/code",)
+DOCKER = ("tests/integration/docker",)
 OCR = ("tests/integration/vision",)
-BROWSER = ("tests/integration/gateway_pages", "tests/integration/pages")
+SPEECH = ("tests/integration/tts",)
+BROWSER = ("tests/integration/pages",)
 DEMO = ("tests/e2e",)
 CHAOS = ("tests/chaos",)
+MODELS = ("tests/models",)
+CONTRACT = ("tests/contract",)
 
 GROUPS = (
-    Group("unit", "rooms by themselves", ("tests/unit",)),
+    Group("unit", "rooms by themselves", ("tests/unit",), parallel=True),
     Group(
         "sqlite",
         "real Redis, SQLite, agents as processes",
         ("tests/integration",),
         only="not postgres and not chromium",
+        parallel=True,
     ),
     Group("postgres", "the same on PostgreSQL from a wheel", ("tests/integration",), only="postgres"),
-    Group("sandbox", "scripts in every sandbox rung", SANDBOX, (BUBBLEWRAP,)),
-    Group("ocr", "images with both OCR engines", OCR, (TESSERACT,)),
+    Group("sandbox", "scripts in every sandbox rung", SANDBOX, (BUBBLEWRAP,), parallel=True),
+    Group("docker", "scripts in gVisor, and bubblewrap in a container", DOCKER, (DOCKERD, RUNSC, BUBBLEWRAP)),
+    Group("ocr", "images with both OCR engines", OCR, (TESSERACT,), parallel=True),
+    Group("speech", "speech with every engine, heard by a recogniser", SPEECH, (FLITE, FESTIVAL), parallel=True),
     Group("browser", "the task pages in Chromium", BROWSER, (CHROMIUM,)),
+    Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
+    Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
     Group("chaos", "a short run of kills, freezes and outages", CHAOS),
     Group("e2e", "the whole road as a newcomer walks it", DEMO),
 )
-OWN = (*SANDBOX, *OCR, *BROWSER)
+OWN = (*SANDBOX, *DOCKER, *OCR, *SPEECH, *BROWSER)
 """Folders that the wide groups leave to the group they belong to."""
 
 
@@ -132,6 +158,8 @@ def run(group: Group) -> Outcome:
         return Outcome(group, ran=False, why="; ".join(part.command for part in absent))
     print(f"\n=== {group.name}: {group.about} ===", flush=True)
     began = time.monotonic()
+    if group.prepare and subprocess.run([sys.executable, *group.prepare], cwd=ROOT, check=False).returncode:
+        return Outcome(group, ran=True, failed=1, seconds=time.monotonic() - began)
     xml = REPORTS / f"{group.name}.xml"
     xml.parent.mkdir(parents=True, exist_ok=True)
     xml.unlink(missing_ok=True)
@@ -145,7 +173,8 @@ def command(group: Group, paths: Sequence[str], xml: Path) -> list[str]:
     """Return the pytest command of a group."""
     others = [f"--ignore={path}" for path in OWN if path not in group.paths and any(p in path for p in paths)]
     only = ["-k", group.only] if group.only else []
-    return [sys.executable, "-m", "pytest", "-q", *others, *only, f"--junit-xml={xml}", *paths]
+    spread = ["-n", "auto", "--maxprocesses", str(PROCESSES), "--dist", "loadfile"] if group.parallel else []
+    return [sys.executable, "-m", "pytest", "-q", *others, *only, *spread, f"--junit-xml={xml}", *paths]
 
 
 def read(group: Group, xml: Path, code: int) -> Outcome:

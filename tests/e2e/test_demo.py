@@ -1,4 +1,4 @@
-"""The demo is the promise to a newcomer: one command, four results, nothing left running."""
+"""The demo is the promise to a newcomer: one command, every result, nothing left running."""
 
 import json
 import subprocess
@@ -36,17 +36,23 @@ def supervisors() -> list[str]:
 def test_the_demo_leaves_text_script_output_and_speech_and_stops_what_it_started(tmp_path: Path) -> None:
     done = demo("--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {p.name for p in tmp_path.iterdir()} == {
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == {
         "answer.txt",
         "invoice-text.txt",
         "script-output.txt",
         "speech.wav",
+        "minutes/answer.txt",
+        "minutes/minutes-text.txt",
+        "minutes/speech.wav",
     }
     assert "6,795.12" in (tmp_path / "invoice-text.txt").read_text(encoding="utf-8")
     assert "6795.12 pounds" in (tmp_path / "script-output.txt").read_text(encoding="utf-8")
-    with wave.open(str(tmp_path / "speech.wav"), "rb") as sound:
-        assert sound.getnframes() > sound.getframerate()
-    for skill in ("vision.ocr", "code.run", "tts.speak"):
+    minutes = (tmp_path / "minutes" / "minutes-text.txt").read_text(encoding="utf-8")
+    assert minutes.index("bicycle cellar") < minutes.index("4,725 pounds")
+    for folder in (tmp_path, tmp_path / "minutes"):
+        with wave.open(str(folder / "speech.wav"), "rb") as sound:
+            assert sound.getnframes() > sound.getframerate()
+    for skill in ("vision.ocr", "code.run", "tts.speak", "document.extract", "document.merge"):
         assert f"{skill} completed on home in" in done.stderr
     assert not supervisors()
 
