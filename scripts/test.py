@@ -64,6 +64,7 @@ RUNSC = Part("gvisor", on_path("runsc"), ("runsc",))
 FLITE = Part("flite", on_path("flite"), ("flite",))
 FESTIVAL = Part("festival", festival_voices, ("festival", "festvox-kallpc16k", "festvox-us-slt-hts", "festvox-ru"))
 CHROMIUM = Part("chromium", on_path("chromium", "chromium-browser", "google-chrome"), ("chromium", "fonts-dejavu-core"))
+ALL_PARTS = (BUBBLEWRAP, TESSERACT, DOCKERD, RUNSC, FLITE, FESTIVAL, CHROMIUM)
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         parser.error(f"no group {', '.join(sorted(unknown))}")
     chosen = [group for group in GROUPS if not options.groups or group.name in options.groups]
+    # All at once and first: what a group does not need but can use is then there, in the same state in every run.
+    install([part for part in ALL_PARTS if any(part in group.needs for group in chosen) and not part.present()])
     outcomes = [run(group) for group in chosen]
     report(outcomes)
     missing = options.all and any(not outcome.ran for outcome in outcomes)
@@ -148,11 +151,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(group: Group) -> Outcome:
-    """Make the group's parts present and run its tests."""
+    """Run the tests of a group whose parts are there."""
     paths = [path for path in group.paths if (ROOT / path).is_dir()]
     if not paths:
         return Outcome(group, ran=False, why="no such tests in this checkout")
-    install([part for part in group.needs if not part.present()])
     absent = [part for part in group.needs if not part.present()]
     if absent:
         return Outcome(group, ran=False, why="; ".join(part.command for part in absent))

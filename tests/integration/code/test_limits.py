@@ -231,4 +231,6 @@ async def test_a_run_whose_warden_is_stuck_is_ended_all_the_same(held: Sandboxed
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert held.alive() == []
+    async with asyncio.timeout(10):  # the kernel ends a namespace's processes after its first one
+        while held.alive():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.01)

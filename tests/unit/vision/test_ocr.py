@@ -4,6 +4,8 @@ import asyncio
 import io
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -143,6 +145,23 @@ async def test_an_empty_page_is_read_as_no_text(tmp_path: Path) -> None:
 async def test_images_of_odd_sizes_are_read_without_harm(tmp_path: Path, size: tuple[int, int]) -> None:
     output = await read(tmp_path, png(Image.new("RGB", size, "white")))
     assert (output["width"], output["height"], output["text"]) == (*size, "")
+
+
+STRIP = """
+import resource
+from PIL import Image, ImageDraw, ImageFont
+from concilium.workers.vision import rapid
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+strip = Image.new("RGB", (7000, 40), "white")
+ImageDraw.Draw(strip).text((40, 2), "Payment is due", "black", ImageFont.load_default(30))
+print(*(line.text for line in rapid.read(strip, 1)))
+"""
+
+
+def test_a_long_strip_is_read_by_the_wheel_in_bounded_memory() -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "services")}
+    done = subprocess.run([sys.executable, "-c", STRIP], env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.usefixtures("wheel_only")

@@ -17,6 +17,8 @@ from concilium.workers.vision.spaces import with_spaces
 NAME = "rapidocr"
 CONFIDENCE_MIN = 0.5
 """Lines the reader believes in less are dropped, once the script is known to be Latin."""
+SIDES_MAX = 4
+"""A longer strip is set on white first: the reader brings the shorter side to 736 pixels, whatever the other becomes."""
 
 _WORD = re.compile(r"\S+")
 _lock = threading.Lock()
@@ -35,11 +37,21 @@ def warm(threads: int) -> None:
 
 def read(image: Image.Image, threads: int) -> list[Line]:
     """Return every line found, also the doubtful ones, unordered. Blocking; one at a time."""
-    pixels = numpy.asarray(image)[:, :, ::-1]
+    pixels = numpy.asarray(_no_strip(image))[:, :, ::-1]
     with _lock:
         found, _ = _reader(threads)(pixels, text_score=0.0, return_word_box=True)
     grey = numpy.asarray(image.convert("L"))
     return [_line(grey, entry) for entry in found or []]
+
+
+def _no_strip(image: Image.Image) -> Image.Image:
+    """Return the image at the left top of a white page that is no strip; places in it stay the same."""
+    shortest = -(-max(image.size) // SIDES_MAX)
+    if min(image.size) >= shortest:
+        return image
+    page = Image.new("RGB", (max(image.width, shortest), max(image.height, shortest)), "white")
+    page.paste(image)
+    return page
 
 
 def _line(grey: NDArray[Any], entry: Any) -> Line:
