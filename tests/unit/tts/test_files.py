@@ -1,6 +1,10 @@
 """The files: formats, lengths, loudness, and an hour of speech in the memory of a sentence."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ import pytest
 from concilium.workers.runtime.limits import FILES_BYTES
 from concilium.workers.runtime.skill import SkillFailed
 from concilium.workers.tts.sound import Manner, Sound, at_rate, said_otherwise
+from support.agents import ROOT
 from unit.tts.conftest import SETTINGS, Say, samples_of
 
 LONG = "The quick brown fox jumps over the lazy dog. "
@@ -108,3 +113,35 @@ async def test_minutes_of_speech_need_little_memory(say: Say) -> None:
 def test_the_longest_small_file_fits_a_results_files() -> None:
     """At 10 kB a second; what encodes to more is refused by its size while it grows."""
     assert SETTINGS["small_audio_seconds_max"] * 6_000 < FILES_BYTES
+
+
+CANCELLED = """
+import asyncio, contextlib, pathlib, sys
+import numpy as np
+from concilium.workers.tts.recorder import FORMATS, Recorder
+from concilium.workers.tts.sound import Sound
+
+sound = Sound(22050, np.random.default_rng(1).integers(-9000, 9000, 22050 * 20, np.int16))
+
+
+async def once(name):
+    with Recorder(pathlib.Path(sys.argv[1]) / f"a.{name}", FORMATS[name], 9000) as recorder:
+        writing = asyncio.ensure_future(recorder.write(sound, "here"))
+        while not recorder.heard:
+            await asyncio.sleep(0)
+        writing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await writing
+
+
+for _ in range(10):
+    for name in FORMATS:
+        asyncio.run(once(name))
+"""
+
+
+def test_a_file_is_closed_safely_while_a_cancelled_run_still_writes(tmp_path: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "services")}
+    command = [sys.executable, "-c", CANCELLED, str(tmp_path)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

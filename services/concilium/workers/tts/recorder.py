@@ -1,6 +1,7 @@
 """Writes speech to a file as it comes, so that an hour of it needs no more memory than a sentence."""
 
 import asyncio
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,9 @@ class Recorder:
         self._form = form
         self._limit_s = limit_s
         self._file: soundfile.SoundFile | None = None
+        self._closed = False
+        # A cancelled run closes the file while a thread may still write, and libsndfile does not bear that.
+        self._lock = threading.Lock()
         self.rate = 0
         """Samples a second; 0 before the first sound."""
         self.count = 0
@@ -57,9 +61,11 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        with self._lock:
+            self._closed = True
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     @property
     def seconds(self) -> float:
@@ -81,16 +87,21 @@ class Recorder:
         return self._path.read_bytes()
 
     def _write(self, sound: Sound) -> None:
-        if self._file is None:
-            self.rate = self._fitting(sound.rate)
-            self._file = soundfile.SoundFile(
-                self._path, "w", self.rate, 1, self._form.coding, format=self._form.container
-            )
+        self.rate = self.rate or self._fitting(sound.rate)
         samples = at_rate(sound, self.rate).samples
         self.heard = self.heard or bool(np.any(samples))
-        for begin in range(0, len(samples), _BLOCK):
-            self._file.write(samples[begin : begin + _BLOCK])
+        for begin in range(0, max(1, len(samples)), _BLOCK):
+            with self._lock:
+                if self._closed:
+                    return
+                self._opened().write(samples[begin : begin + _BLOCK])
         self.count += len(samples)
+
+    def _opened(self) -> soundfile.SoundFile:
+        if self._file is None:
+            coding, container = self._form.coding, self._form.container
+            self._file = soundfile.SoundFile(self._path, "w", self.rate, 1, coding, format=container)
+        return self._file
 
     def _fitting(self, rate: int) -> int:
         within = min(max(rate, _RATE_RANGE[0]), _RATE_RANGE[1])

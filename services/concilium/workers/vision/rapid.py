@@ -18,7 +18,7 @@ NAME = "rapidocr"
 CONFIDENCE_MIN = 0.5
 """Lines the reader believes in less are dropped, once the script is known to be Latin."""
 SIDES_MAX = 4
-"""A longer strip is set on white first: the reader brings the shorter side to 736 pixels, whatever the other becomes."""
+"""A longer strip is set on white: the reader brings the shorter side to 736 pixels, whatever the other becomes."""
 
 _WORD = re.compile(r"\S+")
 _lock = threading.Lock()
