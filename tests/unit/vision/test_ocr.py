@@ -152,13 +152,14 @@ import resource
 from PIL import Image, ImageDraw, ImageFont
 from concilium.workers.vision import rapid
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-strip = Image.new("RGB", (7000, 40), "white")
-ImageDraw.Draw(strip).text((40, 2), "Payment is due", "black", ImageFont.load_default(30))
-print(*(line.text for line in rapid.read(strip, 1)))
+for size in ((7000, 20), (20, 7000), (3000, 50), (300, 2400), (400, 1)):
+    strip = Image.new("RGB", size, "white")
+    ImageDraw.Draw(strip).text((10, 2), "Payment", "black", ImageFont.load_default(16))
+    rapid.read(strip, 1)
 """
 
 
-def test_a_long_strip_is_read_by_the_wheel_in_bounded_memory() -> None:
+def test_long_strips_are_read_by_the_wheel_in_bounded_memory() -> None:
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "services")}
     done = subprocess.run([sys.executable, "-c", STRIP], env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

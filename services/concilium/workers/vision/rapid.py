@@ -17,8 +17,12 @@ from concilium.workers.vision.spaces import with_spaces
 NAME = "rapidocr"
 CONFIDENCE_MIN = 0.5
 """Lines the reader believes in less are dropped, once the script is known to be Latin."""
-SIDES_MAX = 4
-"""A longer strip is set on white: the reader brings the shorter side to 736 pixels, whatever the other becomes."""
+WIDE_MAX, TALL_MAX = 60, 8
+"""How many times as wide as high, or as high as wide, an image may be before it is set on a white page.
+
+The reader brings the shorter side to at least 736 pixels, whatever the other becomes; wide strips it sets on a
+page itself, unless they are so low that it enlarges them first.
+"""
 
 _WORD = re.compile(r"\S+")
 _lock = threading.Lock()
@@ -46,10 +50,10 @@ def read(image: Image.Image, threads: int) -> list[Line]:
 
 def _no_strip(image: Image.Image) -> Image.Image:
     """Return the image at the left top of a white page that is no strip; places in it stay the same."""
-    shortest = -(-max(image.size) // SIDES_MAX)
-    if min(image.size) >= shortest:
+    size = max(image.width, -(-image.height // TALL_MAX)), max(image.height, -(-image.width // WIDE_MAX))
+    if size == image.size:
         return image
-    page = Image.new("RGB", (max(image.width, shortest), max(image.height, shortest)), "white")
+    page = Image.new("RGB", size, "white")
     page.paste(image)
     return page
 
