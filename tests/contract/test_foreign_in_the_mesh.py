@@ -19,7 +19,7 @@ import pytest
 from contract.subjects import FOREIGN
 from support.agents import free_port
 from support.mesh import GATEWAY, Mesh
-from support.runner import Caller, until
+from support.runner import Caller, runs_of, until
 
 KEY = "a-key-of-its-own"
 LONG = "word " * 60
@@ -139,7 +139,7 @@ async def test_the_runner_keeps_the_deadline_that_a_foreign_agent_does_not_know(
     task = await caller.ended(await caller.ask({**encode(LONG, pause_s=1), "deadline_s": 1.0}))
     assert task["state"] == "failed"
     await until(lambda: "WORKING" not in server.states(), mesh)
-    (run,) = _runs(await caller.call("GET", f"/v1/tasks/{task['id']}/steps"))
+    (run,) = runs_of(await caller.call("GET", f"/v1/tasks/{task['id']}/steps"))
     assert run["problem"]["type"] == "deadline-exceeded"
 
 
@@ -164,7 +164,3 @@ async def test_a_step_with_outside_effects_is_not_repeated_unasked(server: Serve
         assert time.monotonic() < deadline, found
     assert "outcome is unknown" in found["question"]
     assert len(server.states()) == known
-
-
-def _runs(answer: Any) -> Any:
-    return answer if isinstance(answer, list) else next(v for v in answer.values() if isinstance(v, list))

@@ -1,6 +1,7 @@
 """A caller who asks a mesh of real processes for steps."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,3 +53,23 @@ async def until(true: Callable[[], Any], mesh: Mesh) -> None:
     while not true():
         assert time.monotonic() < deadline, mesh.log("runner")[-3000:]
         await asyncio.sleep(0.02)
+
+
+def echo(name: str = "a", **step: Any) -> dict[str, Any]:
+    data = {"text": name, **step.pop("data", {})}
+    return {"name": name, "input": data, **step}
+
+
+def wait(name: str, seconds: float) -> dict[str, Any]:
+    return {"name": name, "skill": "probe.wait", "input": {"seconds": seconds}}
+
+
+async def events_of(caller: Caller, task: str) -> list[dict[str, Any]]:
+    """Return what each event of an ended task says."""
+    async with caller.session.get(f"{caller.mesh.url}/v1/tasks/{task}/events") as stream:
+        lines = (await stream.text()).splitlines()
+    return [json.loads(line[5:])["body"] for line in lines if line.startswith("data:")]
+
+
+def runs_of(answer: Any) -> Any:
+    return answer if isinstance(answer, list) else next(v for v in answer.values() if isinstance(v, list))
