@@ -16,7 +16,8 @@ _LISTED = 20
 def described(run: StepRun, language: Language) -> str:
     """Return the text of a completed step; an output of an unknown shape is shown as it is."""
     output = run.output if isinstance(run.output, dict) else {"result": run.output}
-    return _BY_SKILL.get(run.skill, _generic)(run, output, language)
+    text = _BY_SKILL.get(run.skill, _generic)(run, output, language)
+    return "\n".join([text, *_remarks(output, language)])
 
 
 def _code(run: StepRun, output: dict[str, JSON], language: Language) -> str:
@@ -34,8 +35,33 @@ def _image(run: StepRun, output: dict[str, JSON], language: Language) -> str:
     if not all(name in output for name in wanted):
         return _generic(run, output, language)
     facts = say("image", language, **{name: output[name] for name in wanted})
+    facts = "\n".join([facts, *_more_of_image(output, language)])
     codes = [f"{code.get('type')}: {_cut(code.get('text', ''))}" for code in _dicts(output, "barcodes")]
     return "\n".join([facts, *codes, *_files(run, language)])
+
+
+def _more_of_image(output: dict[str, JSON], language: Language) -> list[str]:
+    lines = []
+    if output.get("frames", 1) != 1:
+        lines.append(say("frames", language, count=output["frames"]))
+    if isinstance(dpi := output.get("dpi"), list) and len(dpi) == 2:
+        lines.append(say("dpi", language, x=dpi[0], y=dpi[1]))
+    if colours := _dicts(output, "colours"):
+        parts = (f"{colour.get('hex')} {colour.get('share', 0):.0%}" for colour in colours)
+        lines.append(say("colours", language, list=", ".join(parts)))
+    if private := _texts(output, "private"):
+        lines.append(say("private", language, list=", ".join(private)))
+    return lines
+
+
+def _remarks(output: dict[str, JSON], language: Language) -> list[str]:
+    """Return what the agent adds to a result: how many pages there were, what it left out, what it noticed."""
+    lines = []
+    if isinstance(count := output.get("page_count"), int) and count > 1:
+        lines.append(say("pages", language, count=count))
+    if omitted := _texts(output, "omitted"):
+        lines.append(say("omitted", language, list=", ".join(omitted)))
+    return lines + [say("note", language, text=note) for note in _texts(output, "notes")]
 
 
 def _findings(run: StepRun, output: dict[str, JSON], language: Language) -> str:
@@ -96,6 +122,12 @@ def _dicts(output: dict[str, JSON], name: str) -> list[dict[str, JSON]]:
     """Return the first objects of a list in an output."""
     found = output.get(name)
     return [item for item in found if isinstance(item, dict)][:_LISTED] if isinstance(found, list) else []
+
+
+def _texts(output: dict[str, JSON], name: str) -> list[str]:
+    """Return the first texts of a list in an output."""
+    found = output.get(name)
+    return [_first_line(item) for item in found if isinstance(item, str)][:_LISTED] if isinstance(found, list) else []
 
 
 def _first_line(value: JSON) -> str:

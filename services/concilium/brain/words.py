@@ -36,6 +36,13 @@ PHRASES: dict[str, dict[Language, str]] = {
         "en": "{format}, {width} × {height} pixels, {mode}, {bytes} bytes",
         "ru": "{format}, {width} × {height} пикселей, {mode}, {bytes} байт",
     },
+    "frames": {"en": "frames: {count}", "ru": "кадров: {count}"},
+    "dpi": {"en": "resolution: {x:g} × {y:g} dpi", "ru": "разрешение: {x:g} × {y:g} dpi"},
+    "colours": {"en": "colours: {list}", "ru": "цвета: {list}"},
+    "private": {"en": "private data in the file: {list}", "ru": "личные данные в файле: {list}"},
+    "pages": {"en": "pages: {count}", "ru": "страниц: {count}"},
+    "note": {"en": "note: {text}", "ru": "примечание: {text}"},
+    "omitted": {"en": "not returned: {list}", "ru": "не возвращено: {list}"},
     "no_findings": {"en": "No mistakes found.", "ru": "Ошибок не найдено."},
     "tests": {
         "en": "tests: {passed} passed, {failed} failed, {errors} with errors, {skipped} skipped",

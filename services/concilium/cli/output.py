@@ -14,6 +14,7 @@ from concilium.contracts.base import JSON, utc_now
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
+_CONTROLS = dict.fromkeys([*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0)], "\ufffd")
 STATE_STYLE = {
     "completed": "green",
     "running": "green",
@@ -33,19 +34,24 @@ def print_json(value: JSON) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
+def plain(text: str) -> str:
+    """Return text of strangers with controls shown as �: a terminal would obey them. Line ends and tabs stay."""
+    return text.translate(_CONTROLS)
+
+
 def line(text: str = "", style: str | None = None) -> None:
     """Print a line of plain text (never markup) to standard output."""
-    stdout.print(escape(text), style=style)
+    stdout.print(escape(plain(text)), style=style)
 
 
 def note(text: str, style: str | None = None) -> None:
     """Print a line of plain text to standard error, where it stays out of a pipe."""
-    stderr.print(escape(text), style=style)
+    stderr.print(escape(plain(text)), style=style)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
     """Print rows as a table; in a pipe, as lines with tabs between the fields and no header."""
-    found = [tuple(row) for row in rows]
+    found = [tuple(map(plain, row)) for row in rows]
     if not stdout.is_terminal:
         for row in found:
             sys.stdout.write("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row) + "\n")

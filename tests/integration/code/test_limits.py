@@ -32,7 +32,9 @@ os.wait()
 
 async def test_a_sleeper_ends_at_the_wall_limit(held: Sandboxed) -> None:
     started = time.monotonic()
-    assert (await held.fails("import time; time.sleep(50)", timeout_s=0.5)).type == "wall-time"
+    problem = await held.fails("import time; time.sleep(50)", timeout_s=0.5)
+    assert problem.type == "wall-time"
+    assert f"in the sandbox {held.rung}" in problem.detail, "the record of a run that failed names the rung too"
     assert time.monotonic() - started < 5
 
 

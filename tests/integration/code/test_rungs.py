@@ -19,6 +19,8 @@ from concilium.workers.runtime.skill import SkillContext, SkillFailed
 from integration.code.conftest import MANIFEST, Sandboxed, probed
 
 SANDBOX = Path(code.__file__).parent
+RUNTIME = Path("concilium/workers/runtime")
+"""Where the sandbox finds how a program is started."""
 AS_NOBODY = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
@@ -164,6 +166,8 @@ def test_the_rungs_hold_for_an_ordinary_user(name: str, tmp_path_factory: pytest
     copy = Path(f"/var/tmp/concilium-test-{os.getpid()}-{name}")
     try:
         shutil.copytree(SANDBOX / "sandbox", copy / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
+        (copy / RUNTIME).mkdir(parents=True)
+        shutil.copy(SANDBOX.parent / "runtime" / "process.py", copy / RUNTIME)
         become = ["setpriv", "--reuid", "65533", "--regid", "65533", "--clear-groups"]
         command = [*become, python, "-B", "-c", AS_NOBODY, str(copy), name]
         path = {"PATH": "/usr/bin:/bin"}

@@ -38,6 +38,22 @@ def said(skill: str, output: Any, language: str = "en") -> str:
             PICTURE | {"barcodes": [{"type": "QR", "text": "hi"}]},
             "PNG, 1 × 2 pixels, L, 3 bytes\nQR: hi",
         ),
+        (
+            "vision.inspect",
+            PICTURE | {"frames": 4, "dpi": [72, 72], "colours": [{"hex": "#ff0000", "share": 0.5}]},
+            "PNG, 1 × 2 pixels, L, 3 bytes\nframes: 4\nresolution: 72 × 72 dpi\ncolours: #ff0000 50%",
+        ),
+        (
+            "vision.inspect",
+            PICTURE | {"frames": 1, "private": ["place"]},
+            "PNG, 1 × 2 pixels, L, 3 bytes\nprivate data in the file: place",
+        ),
+        (
+            "document.extract",
+            {"text": "Words", "page_count": 70, "notes": ["pages 64 to 70 were not recognised"]},
+            "Words\npages: 70\nnote: pages 64 to 70 were not recognised",
+        ),
+        ("code.run", {"stdout": "done", "omitted": ["link"]}, "done\nnot returned: link"),
     ],
 )  # fmt: skip
 def test_an_output_is_told_in_words(skill: str, output: Any, text: str) -> None:
@@ -49,6 +65,8 @@ def test_it_is_told_in_the_callers_language() -> None:
 
 
 @pytest.mark.parametrize("skill", ["code.check", "code.test", "code.generate", "vision.inspect", "tts.speak"])
-@pytest.mark.parametrize("output", [None, [], {}, {"findings": 7, "cases": "x", "passed": "yes", "barcodes": [1]}])
+@pytest.mark.parametrize(
+    "output", [None, [], {}, {"findings": 7, "cases": "x", "passed": "yes", "barcodes": [1], "notes": {}, "colours": 1}]
+)
 def test_an_output_of_another_shape_breaks_nothing(skill: str, output: Any) -> None:
     assert said(skill, output)

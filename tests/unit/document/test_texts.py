@@ -217,6 +217,14 @@ def test_what_cannot_be_read_is_refused_with_its_reason(data: bytes, name: str, 
     assert failed.value.problem.type == problem
 
 
+def test_a_text_that_speaks_of_pdf_is_a_text() -> None:
+    assert (
+        extract(b"# Formats\n\nThe magic %PDF-1.7 stands first.\n", "readme.md")["text"]
+        .strip()
+        .endswith("stands first.")
+    )
+
+
 def test_a_wrong_label_is_noted() -> None:
     output = extract(b"<html><body><p>Words</p></body></html>", "report.pdf")
     assert output["kind"] == "html"

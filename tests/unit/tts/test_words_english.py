@@ -99,3 +99,17 @@ SHORT = [
 @pytest.mark.parametrize(("text", "said"), [*NUMBERS, *DATES, *AMOUNTS, *STRINGS, *SHORT])
 def test_english_is_said_in_words(text: str, said: str) -> None:
     assert spell_out(text, "en") == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Tell Peter I will be late.", "Tell Peter I will be late."),
+        ("For my part I think so.", "For my part I think so."),
+        ("In part I’ve agreed.", "In part I’ve agreed."),
+        ("Elizabeth I reigned.", "Elizabeth the first reigned."),
+        ("See part II.", "See part two."),
+    ],
+)
+def test_a_speaker_is_no_numeral(text: str, said: str) -> None:
+    assert spell_out(text, "en") == said

@@ -97,7 +97,7 @@ async def examine(
     )
     outcome = await host.carry_out_in(found, job, importable=False)
     if outcome.limit:
-        raise SkillFailed(outcome.limit, limit_detail("Checking", outcome, job.limits))
+        raise SkillFailed(outcome.limit, limit_detail("Checking", outcome, job.limits, found.record))
     try:
         report = Report.model_validate_json(outcome.stdout)
     except ValidationError as error:

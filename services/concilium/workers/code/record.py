@@ -1,5 +1,7 @@
 """What every skill of this agent tells of a run: what it used, what ended it, what it printed."""
 
+from collections.abc import Mapping
+
 from concilium.contracts.base import JSON
 from concilium.workers.code.sandbox.job import Limits, Outcome
 
@@ -34,9 +36,14 @@ def limit_text(outcome: Outcome, limits: Limits) -> str:
     return _LIMIT_TEXT[outcome.limit or ""].format(limits=limits)
 
 
-def limit_detail(what: str, outcome: Outcome, limits: Limits) -> str:
-    """Return the sentences of a failure by a limit, with the last words of what ran."""
-    parts = [f"{what} {limit_text(outcome, limits)}, and was ended after {outcome.duration_s:.1f} s."]
+def limit_detail(what: str, outcome: Outcome, limits: Limits, record: Mapping[str, JSON]) -> str:
+    """Return the sentences of a failure by a limit: what was used, in which sandbox, and the last words of what ran."""
+    loose = ", ".join(record["unbounded"]) or "nothing"
+    parts = [
+        f"{what} {limit_text(outcome, limits)}, and was ended after {outcome.duration_s:.1f} s.",
+        f"It used {outcome.cpu_s:.1f} s of CPU time and {outcome.memory_peak} bytes of memory.",
+        f"It ran in the sandbox {record['rung']}, which does not bound: {loose}.",
+    ]
     for name, content in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
         if content:
             parts.append(f"{name} ended with: {text(content[-4 * TAIL_CHARS :])[-TAIL_CHARS:]}")

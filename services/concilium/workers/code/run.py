@@ -27,7 +27,7 @@ async def run(ctx: SkillContext, data: JSON) -> SkillResult:
     await ctx.progress(None, f"the script starts in the sandbox {found.record['rung']}")
     outcome = await host.carry_out_in(found, job)
     if outcome.limit:
-        raise SkillFailed(outcome.limit, limit_detail("The script", outcome, job.limits))
+        raise SkillFailed(outcome.limit, limit_detail("The script", outcome, job.limits, found.record))
     files = _out_files(outcome)
     return SkillResult(_output(outcome, found, files), files)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from concilium.workers.runtime.process import start_process
 from concilium.workers.runtime.skill import SkillFailed
 from concilium.workers.tts.decode_child import TOO_LONG
 from concilium.workers.tts.process import bound
@@ -25,7 +26,7 @@ async def decode(content: bytes) -> Sound:
         SkillFailed: ``engine-garbage`` when it is no audio file, or longer than `SECONDS_MAX`.
     """
     command = (sys.executable, "-I", str(CHILD), f"{SECONDS_MAX:g}")
-    child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+    child = await start_process(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
     try:
         bound(child.pid, TIMEOUT_S)
         async with asyncio.timeout(TIMEOUT_S):

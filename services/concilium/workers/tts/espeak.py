@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from concilium.workers.runtime.process import start_process
 from concilium.workers.runtime.skill import SkillFailed
 from concilium.workers.tts.library import GET_ENGINE, find_library
 from concilium.workers.tts.sound import Manner, Sound
@@ -53,7 +54,7 @@ async def running_engine(timeout_s: float) -> AsyncIterator[Espeak]:
     Raises:
         SkillFailed: ``no-engine``, ``speech-timeout``, or ``speech-failed`` when the child stops.
     """
-    child = await asyncio.create_subprocess_exec(*_command(), stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+    child = await start_process(*_command(), stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
     try:
         if child.stdin is None or child.stdout is None:
             raise BrokenPipeError

@@ -6,13 +6,14 @@ import os
 import resource
 import signal
 import wave
-from asyncio.subprocess import DEVNULL
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from concilium.contracts.limits import MIB
+from concilium.workers.runtime.process import start_process
 from concilium.workers.runtime.skill import SkillFailed
 from concilium.workers.tts.sound import Sound
 
@@ -30,8 +31,9 @@ async def speak_once(command: Sequence[str], folder: Path, spoken: Path, timeout
         SkillFailed: ``speech-timeout``, or ``speech-failed`` when it wrote no sound.
     """
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "LANG": "C.UTF-8"}
-    child = await asyncio.create_subprocess_exec(
+    child = await start_process(
         *command,
+        end=_end,
         cwd=folder,
         env=environment,
         stdin=DEVNULL,
@@ -46,10 +48,14 @@ async def speak_once(command: Sequence[str], folder: Path, spoken: Path, timeout
     except TimeoutError as error:
         raise SkillFailed("speech-timeout", f"a sentence took more than {timeout_s:g} s", retryable=True) from error
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
+        await _end(child)
     return await asyncio.to_thread(_read, spoken)
+
+
+async def _end(child: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    await child.wait()
 
 
 def bound(pid: int, seconds: float) -> None:

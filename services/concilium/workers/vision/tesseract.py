@@ -9,6 +9,7 @@ import shutil
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
 
+from concilium.workers.runtime.process import start_process
 from concilium.workers.runtime.skill import SkillFailed
 from concilium.workers.vision.lines import Line, Word, line_of
 from concilium.workers.vision.sheet import Grey
@@ -80,7 +81,7 @@ def _pnm(grey: Grey) -> bytes:
 async def _start(program: str, *args: str) -> Process:
     # One thread each: several runs share the processor, and tesseract's own threads gain little.
     environ = {**os.environ, "OMP_THREAD_LIMIT": "1"}
-    return await asyncio.create_subprocess_exec(program, *args, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environ)
+    return await start_process(program, *args, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environ)
 
 
 async def _finish(child: Process, timeout_s: float, said: bytes = b"") -> bytes:

@@ -5,9 +5,9 @@ import contextlib
 import json
 import time
 from dataclasses import dataclass, field, replace
-from io import FileIO
 
 from .job import File, Limits, Outcome, SandboxError
+from .pipe import Pipe
 from .rung import Rung
 from .warden.wire import CHUNK, FRAME, LENGTH, REPORT, STDERR, Header
 
@@ -33,7 +33,7 @@ class _Output:
 
 
 async def attend(
-    process: asyncio.subprocess.Process, ends: dict[str, FileIO], job: bytes, rung: Rung, limits: Limits
+    process: asyncio.subprocess.Process, ends: dict[str, Pipe], job: bytes, rung: Rung, limits: Limits
 ) -> Outcome:
     """Hand the job over, keep what comes back within its limits, and return how the run ended.
 
@@ -43,17 +43,16 @@ async def attend(
     started = time.monotonic()
     output = _Output(limits.output_bytes)
     complaints = _Output(_COMPLAINTS) if rung.framed else output
-    readers = {name: asyncio.StreamReader(limit=CHUNK) for name in ends}
-    transports = [await _connect(end, readers[name]) for name, end in ends.items()]
-    report = readers.get("report") or asyncio.StreamReader(limit=CHUNK)
+    unframed = asyncio.StreamReader(limit=CHUNK)
+    report = unframed if rung.framed else ends["report"]
     helpers = [
         asyncio.ensure_future(_feed(process, job)),
         asyncio.ensure_future(
-            _unframe(process, readers["stdout"], output, report, limits)
+            _unframe(process, ends["stdout"], output, unframed, limits)
             if rung.framed
-            else _pump(process, readers["stdout"], "stdout", output)
+            else _pump(process, ends["stdout"], "stdout", output)
         ),
-        asyncio.ensure_future(_pump(process, readers["stderr"], "stderr", complaints)),
+        asyncio.ensure_future(_pump(process, ends["stderr"], "stderr", complaints)),
     ]
     try:
         async with asyncio.timeout(limits.wall_s + rung.start_s):
@@ -66,8 +65,6 @@ async def attend(
         tail = bytes(complaints.streams["stderr"][-_STDERR_SHOWN:]).decode("utf-8", "replace").strip()
         raise SandboxError(f"the warden ended without a report: {tail or 'no message'}") from error
     finally:
-        for transport in transports:
-            transport.close()
         for helper in helpers:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
@@ -80,13 +77,6 @@ async def attend(
     )
 
 
-async def _connect(end: FileIO, reader: asyncio.StreamReader) -> asyncio.ReadTransport:
-    """Let the event loop fill ``reader`` from a pipe."""
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), end)
-    return transport
-
-
 async def _feed(process: asyncio.subprocess.Process, frame: bytes) -> None:
     """Hand the job over. The pipe stays open: its end tells the warden to stop."""
     if process.stdin:
@@ -95,7 +85,7 @@ async def _feed(process: asyncio.subprocess.Process, frame: bytes) -> None:
             await process.stdin.drain()
 
 
-async def _pump(process: asyncio.subprocess.Process, stream: asyncio.StreamReader, name: str, output: _Output) -> None:
+async def _pump(process: asyncio.subprocess.Process, stream: Pipe, name: str, output: _Output) -> None:
     while chunk := await stream.read(CHUNK):
         output.take(name, chunk)
         if output.flooded and process.stdin:
@@ -104,7 +94,7 @@ async def _pump(process: asyncio.subprocess.Process, stream: asyncio.StreamReade
 
 async def _unframe(
     process: asyncio.subprocess.Process,
-    frames: asyncio.StreamReader,
+    frames: Pipe,
     output: _Output,
     report: asyncio.StreamReader,
     limits: Limits,
@@ -130,7 +120,7 @@ async def _unframe(
         report.feed_eof()
 
 
-async def _read_report(reader: asyncio.StreamReader, limits: Limits) -> Outcome:
+async def _read_report(reader: asyncio.StreamReader | Pipe, limits: Limits) -> Outcome:
     (size,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
     if size > _REPORT_HEAD:
         raise SandboxError("the warden's report is too large")

@@ -14,9 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from concilium.workers.runtime.process import start_process
+
 from . import cgroups
 from .attend import attend
 from .job import File, Job, Outcome, SandboxError
+from .pipe import Pipe
 from .rung import Interpreter, Rung, Start
 from .warden import watch
 from .warden.namespaces import NOBODY
@@ -51,7 +54,7 @@ async def _in_box(rung: Rung, interpreter: Interpreter, job: Job, box: str, grou
     name, paths = f"concilium-run-{secrets.token_hex(8)}", shown(interpreter, job)
     # Pipes of our own: an event loop may give a process sockets, which a script cannot open again as /dev/stdout.
     pipes = {stream: os.pipe() for stream in ("stdout", "stderr", *(() if rung.framed else ("report",)))}
-    ends = {stream: os.fdopen(end, "rb", buffering=0) for stream, (end, _) in pipes.items()}
+    ends = {stream: Pipe(end) for stream, (end, _) in pipes.items()}
     given = {stream: end for stream, (_, end) in pipes.items()}
     if os.geteuid() == 0:  # the script is nobody; only the pipe's owner may open /dev/stdout
         for stream in ("stdout", "stderr"):
@@ -60,8 +63,9 @@ async def _in_box(rung: Rung, interpreter: Interpreter, job: Job, box: str, grou
     report = given.get("report", 1)
     start = Start(interpreter, paths, job.limits, report, filter_end, name)
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await start_process(
             *await asyncio.to_thread(rung.command, start),
+            end=lambda process: _end(process, rung, name, group),
             stdin=asyncio.subprocess.PIPE,
             stdout=given["stdout"],
             stderr=given["stderr"],
@@ -82,6 +86,8 @@ async def _in_box(rung: Rung, interpreter: Interpreter, job: Job, box: str, grou
     try:
         return await attend(process, ends, _frame(rung, interpreter, job, box, group), rung, job.limits)
     finally:
+        for end in ends.values():
+            end.close()
         await _end(process, rung, name, group)
 
 

@@ -89,13 +89,22 @@ _HEADER = re.compile(
 _HEADER_LINE = re.compile(rb"(?:From |[!-9;-~]{1,76}:)")
 
 
+_PDF = re.compile(rb"%PDF-\d")
+
+
+def _is_pdf(data: bytes) -> bool:
+    """Whether a file is a PDF. Readers take a header within the first 1,024 bytes; a text may speak of one there."""
+    found = _PDF.search(data[:1024])
+    return found is not None and (found.start() == 0 or b"startxref" in data or looks_binary(data))
+
+
 def sniff(data: bytes, wanted: Wanted) -> Kind:
     """Return the kind of a file.
 
     Raises:
         Unreadable: ``unsupported-format``, naming what it is and what to do.
     """
-    if b"%PDF-" in data[:1024]:
+    if _is_pdf(data):
         return Kind.PDF
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
         return Kind.ZIP

@@ -128,14 +128,21 @@ def _short(m: re.Match[str]) -> str:
 _SYMBOLS = {"&": "and", "@": "at", "=": "equals", "×": "times", "÷": "divided by", "±": "plus or minus", "≈": "about"}
 _SYMBOLS |= {"≤": "at most", "≥": "at least", "+": "plus", "∞": "infinity", "©": "copyright", "°": "degrees", "_": ""}
 
+_AFTER_PRONOUN = (
+    "will would am have can could should shall must may might do don did think know want need hope feel like love agree"
+    " believe guess suppose see say said saw told"
+)
+_PRONOUN = rf"(?!I(?:\s{any_of(_AFTER_PRONOUN.split())}\b|['’]))"
+"""Before a numeral: it is no "I" of somebody who speaks."""
+
 _BEFORE: tuple[Rule, ...] = (
     (re.compile(rf"(?<![\w.]){any_of(list(ABBREVIATIONS))}(?!\w)"), _short),
     (re.compile(rf"(?<!\w)({any_of(list(BEFORE_NUMBER))})\s?(?=\d)"), lambda m: f" {BEFORE_NUMBER[m[1]]} "),
     (re.compile(r"\bSt\.\s(?=[A-Z])"), lambda _: "Saint "),
     (re.compile(r"(?<=[a-z] )St\.(?!\w)"), lambda _: "Street"),
-    (re.compile(r"\b([Cc]hapter|[Pp]art|[Vv]olume|[Aa]ct|War)\s([IVXLC]+)\b"), _chapter),
+    (re.compile(r"\b([Cc]hapter|[Pp]art|[Vv]olume|[Aa]ct|War)\s" + _PRONOUN + r"([IVXLC]+)\b"), _chapter),
     (re.compile(r"\b(Elizabeth|Henry|Louis|Charles|George|William|Edward|Richard|Nicholas|Peter|Paul|Catherine|John)"
-                r"\s([IVX]+)\b"), _monarch),
+                r"\s" + _PRONOUN + r"([IVX]+)\b"), _monarch),
 )  # fmt: skip
 
 _PHONES: tuple[Rule, ...] = (
