@@ -198,6 +198,58 @@ def test_plausible_wordings_reach_their_skill(text: str, files: tuple[FileRef, .
     assert only_step(ask(text, *files))[0] == skill
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "remove the EXIF data from the photo",
+        "Remove the EXIF, GPS and camera data from this picture",
+        "make a copy of the photo without private data",
+        "strip the location from this image",
+        "Strip the location and the metadata from the photo, please",
+        "Please delete the photo's GPS coordinates",
+        "Give me the photo without metadata",
+        "wipe all personal data from it",
+        "убери геометку из фото",
+        "удали EXIF",
+        "Удали с фотографии координаты и личные данные",
+        "Очисти снимок от метаданных",
+        "сделай копию картинки без личных данных",
+    ],
+)
+def test_a_picture_to_be_cleaned_comes_back_clean(text: str) -> None:
+    assert only_step(ask(text, PNG)) == ("vision.inspect", {"image": {"$ref": "#/request/files/0"}, "clean": True})
+
+
+@pytest.mark.parametrize("text", ["Show the metadata of the photo", "Какой размер у фото?", "Does it have EXIF?"])
+def test_a_picture_to_be_looked_at_only_is_not_copied(text: str) -> None:
+    assert only_step(ask(text, PNG)) == ("vision.inspect", {"image": {"$ref": "#/request/files/0"}})
+
+
+def test_cleaning_goes_with_other_work_on_the_picture() -> None:
+    routed = ask("Read the text in the photo and remove its EXIF data", PNG)
+    assert isinstance(routed, Routed)
+    assert [(step.skill, "clean" in step.input) for step in routed.plan.steps] == [
+        ("vision.ocr", False),
+        ("vision.inspect", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("Delete the photo", (PNG,)),
+        ("Удали фото", (PNG,)),
+        ("Remove the EXIF data and the cat from the photo", (PNG,)),
+        ("Remove the metadata from the PDF", (PNG, PDF)),
+        ("Remove the location from the photo if it has one", (PNG,)),
+        ("Resize the photo without EXIF", (PNG,)),
+        ("remove the EXIF data from the photo", ()),
+    ],
+)
+def test_what_cleaning_does_not_cover_is_asked_about(text: str, files: tuple[FileRef, ...]) -> None:
+    assert isinstance(ask(text, *files), Asked)
+
+
 def test_a_request_too_long_to_be_one_order_is_asked_about() -> None:
     routed = ask("read this image and " * 1000, PNG)
     assert isinstance(routed, Asked)

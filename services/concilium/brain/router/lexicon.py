@@ -62,6 +62,29 @@ INSPECT = _any(
     r"\bсвойств|сколько (?:байт|пиксел|кадр|весит)",
 )
 
+_PRIVATE = (
+    r"(?:exif|meta-?data|gps|geo-?(?:tags?|data|location)|locations?|coordinates|camera data"
+    r"|(?:private|personal) (?:data|info\w*)"
+    r"|метаданн\w*|геометк\w*|геотег\w*|геоданн\w*|геолокаци\w*|координат\w*|местоположени\w*|жпс"
+    r"|(?:личн|приватн|персональн)\w+ (?:данн|информаци|сведени)\w*)"
+)
+CLEAN = _any(
+    rf"\b(?:remove|strip|erase|delete|clear|wipe|scrub|clean|drop|get rid of)\b.*?\b{_PRIVATE}(?: data\b)?",
+    rf"\b(?:copy|version)\b.*?\bwithout\b.*?\b{_PRIVATE}",
+    rf"\b(?:make|give|save|send|return|get|need|want)\b.*?\b(?:image|picture|photo|file)\b.*?\bwithout\b.*?\b{_PRIVATE}",
+    r"\bclean(?:ed)?(?: up)? (?:copy|version|photo|picture|image)\b",
+    rf"(?:\bубра|\bубер|\bудал|\bсотр|\bстер|очист|\bвычист|\bпочист|\bвыреж|\bсним)\w*\b.*?\b{_PRIVATE}",
+    rf"\b(?:копи|верси|фото|картинк|изображени|снимок|файл)\w*\b.*?\bбез\b.*?\b{_PRIVATE}",
+    r"очищенн\w+ (?:копи|верси|фото|картинк|изображени|файл)",
+)
+"""Wants a copy of a picture without what it tells of place, time, device and owner."""
+
+MORE_TO_CLEAN = re.compile(
+    rf"(?:(?:the|all|any|its|other|also|все|всю|весь|ее|его) )*{_PRIVATE}(?: data| info\w*)?"
+    r"(?: (?:from|in|of|out of|из|с|со|на|у) .*)?"
+)
+"""A clause behind one that cleans: what else goes, which cleaning takes off anyway."""
+
 DESCRIBE = _any(
     r"\bdescri(?:be|ption)\b|\bcaption\b",
     r"\bwhat (?:can you|do you) see\b|\bwhat(?:'s| is| are) (?:shown|depicted|in|on) (?:the|this|that|these|my) ",

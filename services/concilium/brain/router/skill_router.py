@@ -7,10 +7,10 @@ from concilium.brain.admit import Admitted
 from concilium.brain.router import lexicon as words
 from concilium.brain.router.clauses import Clause, cut
 from concilium.brain.router.generic import fill, fits
-from concilium.brain.router.intents import RULED, carry_out, skill_of
+from concilium.brain.router.intents import RULED, beyond, carry_out, skill_of
 from concilium.brain.router.material import EXTRACT, Material, is_image
 from concilium.brain.router.questions import question
-from concilium.brain.router.scripts import GENERATE, OCR, Order, Unsure, bind, own_codes
+from concilium.brain.router.scripts import GENERATE, INSPECT, OCR, Order, Unsure, bind, own_codes
 from concilium.brain.router.surface import TEXT_MAX, Surface, read_surface, without_marks
 from concilium.brain.router.tfidf import Examples
 from concilium.brain.schemas import SkillIndex
@@ -142,6 +142,9 @@ class SkillRouter:
 
     def _order(self, clause: Clause, earlier: list[Order], material: Material, *, alone: bool) -> Order | None:
         """Return the order of a clause, or None for one that may be passed over."""
+        cleans = bool(earlier) and earlier[-1].skill == INSPECT and words.CLEAN.search(earlier[-1].clause.key)
+        if cleans and words.MORE_TO_CLEAN.fullmatch(clause.key):
+            return None
         skill = self._skill(clause, earlier[-1].skill if earlier else None, material.files)
         if skill is not None:
             return Order(clause, skill, own_codes(clause, skill))
@@ -161,7 +164,8 @@ class SkillRouter:
             found: str | None = best
         else:
             pictures = sum(is_image(file) for file in files)
-            found = None if words.BEYOND.search(clause.key) else skill_of(clause, pictures)
+            found = skill_of(clause, pictures)
+            found = None if beyond(clause, found) else found
         if found is None and previous and _elliptical(clause):
             found = previous
         if found == OCR and not files and words.SPEAK.search(clause.key):
