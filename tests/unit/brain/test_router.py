@@ -176,10 +176,59 @@ def test_words_behind_a_colon_are_spoken_as_they_stand_and_as_asked() -> None:
     assert only_step(ask('Say: "hello"'))[1] == {"text": "hello"}
 
 
-def test_a_password_reaches_the_document() -> None:
-    routed = ask("Extract the text from this PDF, the password is hunter2", PDF)
-    assert isinstance(routed, Routed)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Extract the text from this PDF, the password is hunter2",
+        "open the password protected PDF, the password is hunter2",
+        "read this document, password: hunter2",
+        "Read the PDF with the password hunter2",
+        "Read this PDF aloud with the password hunter2",
+        "Read the password-protected PDF aloud (password: hunter2)",
+        "read the document. The password for it is hunter2.",
+        "Open the PDF; its password is `hunter2`",
+        'Read this PDF, password="hunter2"',
+        "прочитай документ, пароль: hunter2",
+        "открой PDF с паролем hunter2",
+        "Прочитай PDF, пароль hunter2",
+        "Пароль от документа — hunter2. Прочитай его",
+        "Прочитай PDF вслух, пароль: hunter2",
+    ],
+)
+def test_a_password_reaches_the_document(text: str) -> None:
+    routed = ask(text, PDF)
+    assert isinstance(routed, Routed), routed
+    assert routed.plan.steps[0].skill == "document.extract"
     assert routed.plan.steps[0].input["password"] == "hunter2"
+    assert (routed.plan.steps[-1].skill == "tts.speak") == any(word in text for word in ("aloud", "вслух"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open the password protected PDF",
+        "Read the password-protected PDF aloud",
+        "Read the document, the password is in it",
+        "Прочитай защищённый паролем документ",
+        "Прочитай PDF с паролем вслух",
+    ],
+)
+def test_a_document_said_to_have_a_password_is_read_without_one(text: str) -> None:
+    routed = ask(text, PDF)
+    if isinstance(routed, Routed):
+        assert "password" not in routed.plan.steps[0].input
+
+
+def test_a_password_may_hold_marks_and_words_that_cut_a_sentence() -> None:
+    routed = ask("Read the PDF, the password is a;b,and.c, and read it aloud", PDF)
+    assert isinstance(routed, Routed)
+    assert routed.plan.steps[0].input["password"] == "a;b,and.c"
+    assert routed.plan.steps[-1].skill == "tts.speak"
+
+
+def test_a_password_that_shall_be_spoken_is_spoken() -> None:
+    assert only_step(ask("Say: the password is hunter2", PDF))[1] == {"text": "the password is hunter2"}
+    assert isinstance(ask("Say the password is hunter2", PDF), Asked)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def _of_work(key: str, pictures: int) -> str | None:
         (INSPECT, words.INSPECT.search(key) or words.CLEAN.search(key)),
         (DESCRIBE, pictures and words.DESCRIBE.search(key)),
         (SPEAK, words.SPEAK_WEAK.search(key)),
-        (OCR, words.OCR.search(key)),
+        (OCR, words.OCR.search(key) or (words.OPEN.search(key) and words.DOCUMENT.search(key))),
         (LOOK, pictures and words.IMAGE.search(key) and words.ASK.search(key)),
     )
     return next((skill for skill, met in rules if met), None)

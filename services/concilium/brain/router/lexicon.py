@@ -254,7 +254,30 @@ ONLY_HOW = re.compile(
 )
 """Words after a speaking verb that say how to speak and nothing to speak."""
 
-PASSWORD = re.compile(r"\b(?:password|пароль)\b(?:\s+(?:is|was|это))?[\s:—–-]+(\S+)", re.IGNORECASE)
+_NOT_IT = (
+    r"(?!(?:protected|encrypted|locked|secured|required|needed|unknown|missing|lost|not|is|was|for|to|of|and|or|in|on|at|by"
+    r"|from|with|as|that|which|here|there|below|above|attached|written|please|aloud|out|then|the|this|security|policy"
+    r"|от|для|к|на|в|из|и|или|не|под|вслух|защи\w+|нуж\w+|известен|неизвестен|есть|указан|ниже|выше|там|пожалуйста)\b)"
+)
+PASSWORD = re.compile(
+    r"(?P<by>\b(?:with|using|by|under|с|под)\s+)?(?:\b(?:and|the|its|a|this|и)\s+)*"
+    r"(?:\bpassword(?:['’]s)?(?:\s+(?:for|to|of)\s+(?:it|(?:the|this|my)\s+\w+))?"
+    r"|\bпарол(?:ь|ем)(?:\s+(?:от|для|к)\s+(?:(?:этого|этому)\s+)?\w+)?)"
+    r"(?:\s*[:=]\s*|\s+[—–-]\s+|\s+(?:is|was|это)(?:\s*:\s*|\s+" + _NOT_IT + r")"
+    r"|(?:(?<=^password)|(?<=[.,;(\n]password)|(?<=[.,;(\n] password)|(?<=['’]s)|(?<=(?:with|sing) password)"
+    r"|(?<=(?:the|its) password)|(?<=пароль)|(?<=(?:с|д) паролем))\s+" + _NOT_IT + r")"
+    r"(?P<word>\S+)",
+    re.IGNORECASE,
+)
+"""Names a password: behind a colon, "is" or a dash, or right behind the word; "password protected" names none."""
+
+SAID_BEFORE = re.compile(
+    r"\b(?:say|speak|pronounce|aloud|out loud|скажи|произнеси|озвучь|вслух)(?:\s+(?:the|my|this|a))?\s*$", re.IGNORECASE
+)
+"""Before a password: it is what shall be spoken."""
+
+OPEN = _any(r"^open\b", r"^(?:открой|откройте|открыть)\b")
+"""With `DOCUMENT`: wants to know what is in it."""
 
 MORE_TO_READ = re.compile(
     r"(?:the |all |its |все |всё )?(?:tables?|text|metadata|contents?|таблицы|текст|метаданные)(?:\s.*)?"

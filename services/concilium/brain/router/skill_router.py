@@ -8,7 +8,8 @@ from concilium.brain.router import lexicon as words
 from concilium.brain.router.clauses import Clause, cut
 from concilium.brain.router.generic import fill, fits
 from concilium.brain.router.intents import RULED, beyond, carry_out, skill_of
-from concilium.brain.router.material import EXTRACT, Material, is_image
+from concilium.brain.router.material import EXTRACT, Material, is_document, is_image
+from concilium.brain.router.passwords import without_password
 from concilium.brain.router.questions import question
 from concilium.brain.router.scripts import GENERATE, INSPECT, OCR, Order, Unsure, bind, own_codes
 from concilium.brain.router.surface import TEXT_MAX, Surface, read_surface, without_marks
@@ -78,7 +79,9 @@ class SkillRouter:
         surface = read_surface(text, {file.name for file in admitted.files})
         if len(surface.masked) > TEXT_MAX:
             raise _Stuck("too-long")
-        material = Material(surface, admitted.files, self._index)
+        documents = any(is_document(file) for file in admitted.files)
+        surface, password = without_password(surface) if documents else (surface, "")
+        material = Material(surface, admitted.files, self._index, password)
         record = self._whole(text, material) or self._by_clauses(surface, material)
         spare = material.left_out()
         if spare is not None:
@@ -151,7 +154,6 @@ class SkillRouter:
         told = bool(earlier) and earlier[-1].skill == GENERATE  # the task is the whole request
         reads = bool(earlier) and earlier[-1].skill in {OCR, EXTRACT}
         told = told or (reads and bool(words.MORE_TO_READ.fullmatch(clause.key)))
-        told = told or bool(material.documents and words.PASSWORD.search(clause.raw))
         if not told and not self._ignorable(clause, bool(earlier), alone):
             raise _Stuck("clause", material.surface.unmask(clause.raw))
         return None
