@@ -176,10 +176,59 @@ def test_words_behind_a_colon_are_spoken_as_they_stand_and_as_asked() -> None:
     assert only_step(ask('Say: "hello"'))[1] == {"text": "hello"}
 
 
-def test_a_password_reaches_the_document() -> None:
-    routed = ask("Extract the text from this PDF, the password is hunter2", PDF)
-    assert isinstance(routed, Routed)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Extract the text from this PDF, the password is hunter2",
+        "open the password protected PDF, the password is hunter2",
+        "read this document, password: hunter2",
+        "Read the PDF with the password hunter2",
+        "Read this PDF aloud with the password hunter2",
+        "Read the password-protected PDF aloud (password: hunter2)",
+        "read the document. The password for it is hunter2.",
+        "Open the PDF; its password is `hunter2`",
+        'Read this PDF, password="hunter2"',
+        "прочитай документ, пароль: hunter2",
+        "открой PDF с паролем hunter2",
+        "Прочитай PDF, пароль hunter2",
+        "Пароль от документа — hunter2. Прочитай его",
+        "Прочитай PDF вслух, пароль: hunter2",
+    ],
+)
+def test_a_password_reaches_the_document(text: str) -> None:
+    routed = ask(text, PDF)
+    assert isinstance(routed, Routed), routed
+    assert routed.plan.steps[0].skill == "document.extract"
     assert routed.plan.steps[0].input["password"] == "hunter2"
+    assert (routed.plan.steps[-1].skill == "tts.speak") == any(word in text for word in ("aloud", "вслух"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open the password protected PDF",
+        "Read the password-protected PDF aloud",
+        "Read the document, the password is in it",
+        "Прочитай защищённый паролем документ",
+        "Прочитай PDF с паролем вслух",
+    ],
+)
+def test_a_document_said_to_have_a_password_is_read_without_one(text: str) -> None:
+    routed = ask(text, PDF)
+    if isinstance(routed, Routed):
+        assert "password" not in routed.plan.steps[0].input
+
+
+def test_a_password_may_hold_marks_and_words_that_cut_a_sentence() -> None:
+    routed = ask("Read the PDF, the password is a;b,and.c, and read it aloud", PDF)
+    assert isinstance(routed, Routed)
+    assert routed.plan.steps[0].input["password"] == "a;b,and.c"
+    assert routed.plan.steps[-1].skill == "tts.speak"
+
+
+def test_a_password_that_shall_be_spoken_is_spoken() -> None:
+    assert only_step(ask("Say: the password is hunter2", PDF))[1] == {"text": "the password is hunter2"}
+    assert isinstance(ask("Say the password is hunter2", PDF), Asked)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +245,58 @@ def test_a_password_reaches_the_document() -> None:
 )
 def test_plausible_wordings_reach_their_skill(text: str, files: tuple[FileRef, ...], skill: str) -> None:
     assert only_step(ask(text, *files))[0] == skill
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "remove the EXIF data from the photo",
+        "Remove the EXIF, GPS and camera data from this picture",
+        "make a copy of the photo without private data",
+        "strip the location from this image",
+        "Strip the location and the metadata from the photo, please",
+        "Please delete the photo's GPS coordinates",
+        "Give me the photo without metadata",
+        "wipe all personal data from it",
+        "убери геометку из фото",
+        "удали EXIF",
+        "Удали с фотографии координаты и личные данные",
+        "Очисти снимок от метаданных",
+        "сделай копию картинки без личных данных",
+    ],
+)
+def test_a_picture_to_be_cleaned_comes_back_clean(text: str) -> None:
+    assert only_step(ask(text, PNG)) == ("vision.inspect", {"image": {"$ref": "#/request/files/0"}, "clean": True})
+
+
+@pytest.mark.parametrize("text", ["Show the metadata of the photo", "Какой размер у фото?", "Does it have EXIF?"])
+def test_a_picture_to_be_looked_at_only_is_not_copied(text: str) -> None:
+    assert only_step(ask(text, PNG)) == ("vision.inspect", {"image": {"$ref": "#/request/files/0"}})
+
+
+def test_cleaning_goes_with_other_work_on_the_picture() -> None:
+    routed = ask("Read the text in the photo and remove its EXIF data", PNG)
+    assert isinstance(routed, Routed)
+    assert [(step.skill, "clean" in step.input) for step in routed.plan.steps] == [
+        ("vision.ocr", False),
+        ("vision.inspect", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("Delete the photo", (PNG,)),
+        ("Удали фото", (PNG,)),
+        ("Remove the EXIF data and the cat from the photo", (PNG,)),
+        ("Remove the metadata from the PDF", (PNG, PDF)),
+        ("Remove the location from the photo if it has one", (PNG,)),
+        ("Resize the photo without EXIF", (PNG,)),
+        ("remove the EXIF data from the photo", ()),
+    ],
+)
+def test_what_cleaning_does_not_cover_is_asked_about(text: str, files: tuple[FileRef, ...]) -> None:
+    assert isinstance(ask(text, *files), Asked)
 
 
 def test_a_request_too_long_to_be_one_order_is_asked_about() -> None:

@@ -40,10 +40,10 @@ def _of_work(key: str, pictures: int) -> str | None:
     rules = (
         (OCR, words.OCR_ASKS.search(key) and not runs),
         (RUN, runs),
-        (INSPECT, words.INSPECT.search(key)),
+        (INSPECT, words.INSPECT.search(key) or words.CLEAN.search(key)),
         (DESCRIBE, pictures and words.DESCRIBE.search(key)),
         (SPEAK, words.SPEAK_WEAK.search(key)),
-        (OCR, words.OCR.search(key)),
+        (OCR, words.OCR.search(key) or (words.OPEN.search(key) and words.DOCUMENT.search(key))),
         (LOOK, pictures and words.IMAGE.search(key) and words.ASK.search(key)),
     )
     return next((skill for skill, met in rules if met), None)
@@ -96,9 +96,18 @@ def _languages(clause: Clause) -> dict[str, JSON]:
     return {"languages": languages} if languages else {}
 
 
+def beyond(clause: Clause, skill: str | None) -> bool:
+    """Whether a clause, whose rule is this skill's, also orders what no rule carries out."""
+    of_picture = words.IMAGE.search(clause.key) or not words.DOCUMENT.search(clause.key)
+    cleans = skill == INSPECT and of_picture
+    # "Remove" is beyond the rules, but for a picture's private data.
+    return bool(words.BEYOND.search(words.CLEAN.sub(" ", clause.key) if cleans else clause.key))
+
+
 def _inspect(order: Order, material: Material) -> None:
+    clean: dict[str, JSON] = {"clean": True} if words.CLEAN.search(order.clause.key) else {}
     for image in _images(order.clause, material):
-        material.add("inspect", INSPECT, {"image": material.file(image)})
+        material.add("inspect", INSPECT, {"image": material.file(image), **clean})
 
 
 def _describe(order: Order, material: Material) -> None:

@@ -62,6 +62,29 @@ INSPECT = _any(
     r"\bсвойств|сколько (?:байт|пиксел|кадр|весит)",
 )
 
+_PRIVATE = (
+    r"(?:exif|meta-?data|gps|geo-?(?:tags?|data|location)|locations?|coordinates|camera data"
+    r"|(?:private|personal) (?:data|info\w*)"
+    r"|метаданн\w*|геометк\w*|геотег\w*|геоданн\w*|геолокаци\w*|координат\w*|местоположени\w*|жпс"
+    r"|(?:личн|приватн|персональн)\w+ (?:данн|информаци|сведени)\w*)"
+)
+CLEAN = _any(
+    rf"\b(?:remove|strip|erase|delete|clear|wipe|scrub|clean|drop|get rid of)\b.*?\b{_PRIVATE}(?: data\b)?",
+    rf"\b(?:copy|version)\b.*?\bwithout\b.*?\b{_PRIVATE}",
+    rf"\b(?:make|give|save|send|return|get|need|want)\b.*?\b(?:image|picture|photo|file)\b.*?\bwithout\b.*?\b{_PRIVATE}",
+    r"\bclean(?:ed)?(?: up)? (?:copy|version|photo|picture|image)\b",
+    rf"(?:\bубра|\bубер|\bудал|\bсотр|\bстер|очист|\bвычист|\bпочист|\bвыреж|\bсним)\w*\b.*?\b{_PRIVATE}",
+    rf"\b(?:копи|верси|фото|картинк|изображени|снимок|файл)\w*\b.*?\bбез\b.*?\b{_PRIVATE}",
+    r"очищенн\w+ (?:копи|верси|фото|картинк|изображени|файл)",
+)
+"""Wants a copy of a picture without what it tells of place, time, device and owner."""
+
+MORE_TO_CLEAN = re.compile(
+    rf"(?:(?:the|all|any|its|other|also|все|всю|весь|ее|его) )*{_PRIVATE}(?: data| info\w*)?"
+    r"(?: (?:from|in|of|out of|из|с|со|на|у) .*)?"
+)
+"""A clause behind one that cleans: what else goes, which cleaning takes off anyway."""
+
 DESCRIBE = _any(
     r"\bdescri(?:be|ption)\b|\bcaption\b",
     r"\bwhat (?:can you|do you) see\b|\bwhat(?:'s| is| are) (?:shown|depicted|in|on) (?:the|this|that|these|my) ",
@@ -231,7 +254,30 @@ ONLY_HOW = re.compile(
 )
 """Words after a speaking verb that say how to speak and nothing to speak."""
 
-PASSWORD = re.compile(r"\b(?:password|пароль)\b(?:\s+(?:is|was|это))?[\s:—–-]+(\S+)", re.IGNORECASE)
+_NOT_IT = (
+    r"(?!(?:protected|encrypted|locked|secured|required|needed|unknown|missing|lost|not|is|was|for|to|of|and|or|in|on|at|by"
+    r"|from|with|as|that|which|here|there|below|above|attached|written|please|aloud|out|then|the|this|security|policy"
+    r"|от|для|к|на|в|из|и|или|не|под|вслух|защи\w+|нуж\w+|известен|неизвестен|есть|указан|ниже|выше|там|пожалуйста)\b)"
+)
+PASSWORD = re.compile(
+    r"(?P<by>\b(?:with|using|by|under|с|под)\s+)?(?:\b(?:and|the|its|a|this|и)\s+)*"
+    r"(?:\bpassword(?:['’]s)?(?:\s+(?:for|to|of)\s+(?:it|(?:the|this|my)\s+\w+))?"
+    r"|\bпарол(?:ь|ем)(?:\s+(?:от|для|к)\s+(?:(?:этого|этому)\s+)?\w+)?)"
+    r"(?:\s*[:=]\s*|\s+[—–-]\s+|\s+(?:is|was|это)(?:\s*:\s*|\s+" + _NOT_IT + r")"
+    r"|(?:(?<=^password)|(?<=[.,;(\n]password)|(?<=[.,;(\n] password)|(?<=['’]s)|(?<=(?:with|sing) password)"
+    r"|(?<=(?:the|its) password)|(?<=пароль)|(?<=(?:с|д) паролем))\s+" + _NOT_IT + r")"
+    r"(?P<word>\S+)",
+    re.IGNORECASE,
+)
+"""Names a password: behind a colon, "is" or a dash, or right behind the word; "password protected" names none."""
+
+SAID_BEFORE = re.compile(
+    r"\b(?:say|speak|pronounce|aloud|out loud|скажи|произнеси|озвучь|вслух)(?:\s+(?:the|my|this|a))?\s*$", re.IGNORECASE
+)
+"""Before a password: it is what shall be spoken."""
+
+OPEN = _any(r"^open\b", r"^(?:открой|откройте|открыть)\b")
+"""With `DOCUMENT`: wants to know what is in it."""
 
 MORE_TO_READ = re.compile(
     r"(?:the |all |its |все |всё )?(?:tables?|text|metadata|contents?|таблицы|текст|метаданные)(?:\s.*)?"

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from concilium.brain.references import ref
-from concilium.brain.router.lexicon import PASSWORD
 from concilium.brain.router.surface import Code, CodeLanguage, Surface, codes_in, marked
 from concilium.brain.schemas import SkillIndex
 from concilium.contracts.base import JSON
@@ -85,6 +84,8 @@ class Material:
     surface: Surface
     files: Sequence[FileRef]
     index: SkillIndex
+    password: str = ""
+    """The password the request names for its documents, else nothing."""
     steps: list[PlanStep] = field(default_factory=list)
     used_codes: set[int] = field(default_factory=set)
     """Codes accounted for: run, spoken, or set aside by the request itself."""
@@ -95,12 +96,6 @@ class Material:
 
     def __post_init__(self) -> None:
         self.used_codes.update(self.surface.quoted_codes)
-
-    @property
-    def password(self) -> str:
-        """The password the request names for its documents, else nothing."""
-        found = PASSWORD.search(self.surface.masked)
-        return self.surface.unmask(found[1].rstrip(".,;!")) if found else ""
 
     @property
     def images(self) -> list[int]:

@@ -7,10 +7,11 @@ from concilium.brain.admit import Admitted
 from concilium.brain.router import lexicon as words
 from concilium.brain.router.clauses import Clause, cut
 from concilium.brain.router.generic import fill, fits
-from concilium.brain.router.intents import RULED, carry_out, skill_of
-from concilium.brain.router.material import EXTRACT, Material, is_image
+from concilium.brain.router.intents import RULED, beyond, carry_out, skill_of
+from concilium.brain.router.material import EXTRACT, Material, is_document, is_image
+from concilium.brain.router.passwords import without_password
 from concilium.brain.router.questions import question
-from concilium.brain.router.scripts import GENERATE, OCR, Order, Unsure, bind, own_codes
+from concilium.brain.router.scripts import GENERATE, INSPECT, OCR, Order, Unsure, bind, own_codes
 from concilium.brain.router.surface import TEXT_MAX, Surface, read_surface, without_marks
 from concilium.brain.router.tfidf import Examples
 from concilium.brain.schemas import SkillIndex
@@ -78,7 +79,9 @@ class SkillRouter:
         surface = read_surface(text, {file.name for file in admitted.files})
         if len(surface.masked) > TEXT_MAX:
             raise _Stuck("too-long")
-        material = Material(surface, admitted.files, self._index)
+        documents = any(is_document(file) for file in admitted.files)
+        surface, password = without_password(surface) if documents else (surface, "")
+        material = Material(surface, admitted.files, self._index, password)
         record = self._whole(text, material) or self._by_clauses(surface, material)
         spare = material.left_out()
         if spare is not None:
@@ -142,13 +145,15 @@ class SkillRouter:
 
     def _order(self, clause: Clause, earlier: list[Order], material: Material, *, alone: bool) -> Order | None:
         """Return the order of a clause, or None for one that may be passed over."""
+        cleans = bool(earlier) and earlier[-1].skill == INSPECT and words.CLEAN.search(earlier[-1].clause.key)
+        if cleans and words.MORE_TO_CLEAN.fullmatch(clause.key):
+            return None
         skill = self._skill(clause, earlier[-1].skill if earlier else None, material.files)
         if skill is not None:
             return Order(clause, skill, own_codes(clause, skill))
         told = bool(earlier) and earlier[-1].skill == GENERATE  # the task is the whole request
         reads = bool(earlier) and earlier[-1].skill in {OCR, EXTRACT}
         told = told or (reads and bool(words.MORE_TO_READ.fullmatch(clause.key)))
-        told = told or bool(material.documents and words.PASSWORD.search(clause.raw))
         if not told and not self._ignorable(clause, bool(earlier), alone):
             raise _Stuck("clause", material.surface.unmask(clause.raw))
         return None
@@ -161,7 +166,8 @@ class SkillRouter:
             found: str | None = best
         else:
             pictures = sum(is_image(file) for file in files)
-            found = None if words.BEYOND.search(clause.key) else skill_of(clause, pictures)
+            found = skill_of(clause, pictures)
+            found = None if beyond(clause, found) else found
         if found is None and previous and _elliptical(clause):
             found = previous
         if found == OCR and not files and words.SPEAK.search(clause.key):
