@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from concilium.contracts.config import MeshConfig, parse_config
 from concilium.contracts.errors import Invalid, Unavailable
+from concilium.contracts.prices import Prices, parse_prices
 from concilium.contracts.skill import AgentManifest, Catalog
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -66,6 +67,13 @@ class Home:
         own = self.root / "mesh.yaml"
         path = own if own.is_file() else shipped("configs") / "mesh.yaml"
         return parse_config(path.read_text(encoding="utf-8"), self.environ)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What nodes and engines cost: ``prices.yaml`` here, else the shipped one. Raises `Invalid`."""
+        own = self.root / "prices.yaml"
+        path = own if own.is_file() else shipped("configs") / "prices.yaml"
+        return parse_prices(path.read_text(encoding="utf-8"), str(path) if path == own else path.name)
 
     @property
     def agents(self) -> Path:

@@ -11,11 +11,12 @@ from concilium import __version__
 from concilium.brain import Brain
 from concilium.brain.loop import Wake
 from concilium.contracts.task import Event
-from concilium.gateway import admin, ask, events, files, ops, problems, runner_api, tasks
+from concilium.gateway import admin, ask, costs, events, files, ops, problems, runner_api, tasks
 from concilium.gateway.a2a import mount_a2a
 from concilium.gateway.auth import make_authenticator
-from concilium.gateway.background import Loop, hear, reconcile, running, think
+from concilium.gateway.background import Loop, hear, reconcile, running, think, watch_budgets
 from concilium.gateway.callbacks import Sender
+from concilium.gateway.costs import check_budget
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
 from concilium.gateway.pages.routes import routes as page_routes
@@ -28,8 +29,8 @@ from concilium.ledger.tx import AdvanceFn
 from concilium.queue import Doorbell, Notices
 
 DESCRIPTION = "One request in, several agents at work, one answer out, nothing lost."
-_ROUTERS = (ask.router, tasks.router, admin.router, ops.router)
-_DOCUMENTED = (ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey, Event)
+_ROUTERS = (ask.router, tasks.router, admin.router, costs.router, ops.router)
+_DOCUMENTED = (ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey, costs.NewBudget, Event)
 """Models of the OpenAPI document that no signature names."""
 _EXTENDED = (events, files)
 """Modules that add their routes to the router of `tasks`."""
@@ -48,6 +49,7 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
     brain = Brain(home.catalog, engine_configured=bool(home.config.engine.url))
     wake = Wake(brain) if home.config.engine.url and advance is None else None
     fold = advance or (wake or brain).advance
+    check_budget(home.config.budgets, home.prices)
     gateway = Gateway(home=home, advance=fold, guard=Guard(home.config.callbacks.allow), wake=wake)
     app = FastAPI(
         title="Concilium",
@@ -87,6 +89,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         lease_ttl_s=config.ledger.lease_ttl_s,
         min_free_bytes=config.ledger.min_free_bytes,
         on_commit=_told(gateway.wake, notices),
+        prices=home.prices,
+        budgets=config.budgets,
     )
     try:
         await ensure_api_keys(home.keys, ledger)
@@ -99,7 +103,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             mesh_key=secret_file(home.keys / "mesh.key", random_key),
             session_key=secret_file(home.keys / "session.key", random_key).encode("ascii"),
         )
-        loops: dict[str, Loop] = {"reconciler": partial(reconcile, gateway), "callbacks": sender.run}
+        loops: dict[str, Loop] = {
+            "reconciler": partial(reconcile, gateway),
+            "callbacks": sender.run,
+            "budgets": partial(watch_budgets, gateway),
+        }
         if notices:
             loops["notices"] = partial(hear, ledger, notices)
         if gateway.wake:
