@@ -16,7 +16,6 @@ from concilium.gateway.a2a import mount_a2a
 from concilium.gateway.auth import make_authenticator
 from concilium.gateway.background import Loop, hear, reconcile, running, think, watch_budgets
 from concilium.gateway.callbacks import Sender
-from concilium.gateway.costs import check_budget
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
 from concilium.gateway.pages.routes import routes as page_routes
@@ -44,12 +43,12 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
         advance: another fold in the place of the brain's; then nothing thinks.
 
     Raises:
-        Invalid: the configuration cannot be used.
+        Invalid: the configuration or the prices cannot be used.
     """
     brain = Brain(home.catalog, engine_configured=bool(home.config.engine.url))
     wake = Wake(brain) if home.config.engine.url and advance is None else None
     fold = advance or (wake or brain).advance
-    check_budget(home.config.budgets, home.prices)
+    _ = home.prices  # read now: an owner shall hear of a wrong price before anything starts
     gateway = Gateway(home=home, advance=fold, guard=Guard(home.config.callbacks.allow), wake=wake)
     app = FastAPI(
         title="Concilium",

@@ -7,11 +7,8 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from concilium.contracts.config import BudgetConfig
 from concilium.contracts.costs import By, CostReport
-from concilium.contracts.errors import Invalid
-from concilium.contracts.money import Money, from_micros, to_micros
-from concilium.contracts.prices import Prices
+from concilium.contracts.money import Money
 from concilium.gateway.admin import admin
 from concilium.gateway.auth import Scope
 from concilium.gateway.body import read_model
@@ -66,13 +63,3 @@ async def set_budget(request: Request, key_id: str) -> Response:
     gateway, _ = await admin(request)
     wish = await read_model(request, NewBudget)
     return json_answer(await gateway.ledger.set_budget(key_id, wish.budget))
-
-
-def check_budget(budgets: BudgetConfig, prices: Prices) -> None:
-    """Raise `Invalid` when the monthly prices alone exceed the mesh's budget: it would never take any work."""
-    owed = sum(prices.monthly.values())
-    if budgets.month and owed >= to_micros(budgets.month):
-        raise Invalid(
-            f"budgets.month: {budgets.month} {prices.currency} is used up by the monthly prices of "
-            f"{', '.join(sorted(prices.monthly))} alone ({from_micros(owed):.2f})"
-        )
