@@ -27,8 +27,9 @@ class Promises:
 
         Of the engines it names, only the one of the agent's manifest counts.
         """
-        used = tuple(use for use in outcome.used[:1] if use.engine == self._engines.get(skill))
-        return replace(self._fits(skill, outcome), used=used)
+        used = tuple(use for use in outcome.used if use.engine == self._engines.get(skill))[:1]
+        judged = self._fits(skill, outcome)
+        return judged if judged.used == used else replace(judged, used=used)
 
     def _fits(self, skill: str, outcome: Outcome) -> Outcome:
         if outcome.state != "completed" or skill not in self._schemas:
