@@ -1,5 +1,10 @@
 """Costs and budgets through the API: who sees what, and how a budget warns and refuses."""
 
+import asyncio
+import json
+import os
+import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -162,3 +167,54 @@ def test_a_control_plane_does_not_start_with_prices_that_make_no_sense(
     with pytest.raises(AssertionError, match=named):
         prepared.start()
     prepared.stop()
+
+
+async def command(plane: ControlPlane, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Run the command against a control plane; return its exit code and what it said."""
+    where = ("--url", plane.url, "--key-file", str(plane.home / "keys" / "admin.key"))
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).with_name("concilium")), *where, *arguments),
+        env=os.environ | {"COLUMNS": "160"} | environ,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_command_prints_sums_as_lines_bars_json_and_a_chart(people: People, tmp_path: Path) -> None:
+    task_id = await people.spend(await people.user(), 8.5)
+    code, out, err = await command(people.plane, "costs")
+    assert code == 0, err
+    assert out.split("\t")[:2] == ["engine", "engine"]
+    assert out.rstrip("\n").split("\t")[-1] == "8.5000"
+    assert "budget mesh: 8.50 of 10.00 EUR (85%), warning" in err
+    for by, name in (("task", task_id), ("month", f"{datetime.now(UTC):%Y-%m}")):
+        assert (await command(people.plane, "costs", "--by", by))[1].startswith(f"{name}\t")
+    code, out, _ = await command(people.plane, "costs", "--by", "key", FORCE_COLOR="1", TERM="xterm")
+    assert code == 0
+    assert "█" * 24 in out
+    chart = tmp_path / "costs.svg"
+    code, out, _ = await command(people.plane, "costs", "--json", "--plot", str(chart))
+    assert (code, json.loads(out)["total"]) == (0, "8.500000")
+    assert ">engine<" in chart.read_text()
+    assert ">8.5000<" in chart.read_text()
+    assert (await command(people.plane, "tasks", "show", task_id))[1].count("cost 8.5000 EUR") == 1
+
+
+async def test_the_command_says_what_is_wrong_and_sets_the_budget_of_a_key(people: People, tmp_path: Path) -> None:
+    assert (await command(people.plane, "costs", "--by", "colour"))[0] == 2
+    code, _, err = await command(people.plane, "costs", "--month", "2026-13")
+    assert (code, "month" in err) == (1, True)
+    code, _, err = await command(people.plane, "costs", "--plot", str(tmp_path / "costs.png"))
+    assert (code, ".svg" in err) == (2, True)
+    code, out, err = await command(people.plane, "keys", "create", "small", "--budget", "2.50", "--json")
+    assert code == 0, err
+    key = json.loads(out)["key"]
+    assert key["budget"] == "2.500000"
+    assert (await command(people.plane, "keys", "budget", key["id"], "7"))[1] == f"{key['id']}: 7.000000\n"
+    assert (await command(people.plane, "keys", "budget", key["id"], "none"))[1].endswith("no limit of its own\n")
+    code, _, err = await command(people.plane, "keys", "budget", key["id"], "-1")
+    assert (code, "budget" in err) == (2, True), err

@@ -39,13 +39,17 @@ def costs(
     found = session(context).client.call("GET", "/v1/costs", **query)
     report = CostReport.model_validate(found)
     if plot is not None:
-        bars = [(row.label or row.name, row.total, _money(row.total)) for row in report.rows]
+        bars = [(_name(row, by), row.total, _money(row.total)) for row in report.rows]
         write_svg(plot, bar_chart(f"Costs by {by}, {report.month}, {report.currency}", bars))
         note(f"Wrote {plot}")
     if as_json:
         print_json(found)
         return
     _show(report)
+
+
+def _name(row: CostRow, by: By) -> str:
+    return row.label or row.name if by is By.KEY else row.name
 
 
 def _show(report: CostReport) -> None:
