@@ -1,5 +1,6 @@
 """Prices: exact arithmetic, and bad ones refused by their name."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from concilium.contracts.config import parse_config
 from concilium.contracts.errors import Invalid
 from concilium.contracts.money import from_micros, to_micros
 from concilium.contracts.prices import EngineUse, NodePrice, Prices, Spent, parse_prices
@@ -94,3 +96,14 @@ def test_a_homes_own_prices_win_and_are_named_when_wrong(tmp_path) -> None:  # t
     own.write_text("nodes: {home: {per_hour: -1}}")
     with pytest.raises(Invalid, match=rf"{own}: nodes\.home\.per_hour"):
         _ = Home(tmp_path, {}).prices
+
+
+def test_the_examples_of_the_documentation_are_valid_and_the_one_of_the_home_adds_up() -> None:
+    text = (shipped("configs").parent / "docs" / "costs.md").read_text(encoding="utf-8")
+    prices_text, budgets_text = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    prices = parse_prices(prices_text)
+    assert prices.run("home", 3600.0, NOVEMBER) == Spent(33_750)
+    assert prices.run("vps-1", 3600.0, NOVEMBER) == Spent(0, 4507)
+    assert prices.run("gpu-1", 3600.0, NOVEMBER) == Spent(690_000)
+    assert prices.engine(EngineUse(engine="speech_engine", input_tokens=1000)) == Spent(15_000)
+    assert parse_config(budgets_text, {}).budgets.month == 40
