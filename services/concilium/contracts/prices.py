@@ -21,6 +21,9 @@ from concilium.contracts.money import Currency, Money, divided, to_micros
 EngineName = Literal["engine", "vision_engine", "speech_engine"]
 """A section of ``mesh.yaml`` that names an engine."""
 
+TOKENS_MAX = 10**9
+"""More than any one run can ask for; keeps every cost within 63 bits, whatever an agent says."""
+
 _HOUR_MS = 3_600_000
 _MILLION = 1_000_000
 
@@ -29,9 +32,9 @@ class EngineUse(Model):
     """What was asked of one engine: tokens in and out; for speech, characters in."""
 
     engine: EngineName
-    input_tokens: int = Field(default=0, ge=0, le=10**12)
-    output_tokens: int = Field(default=0, ge=0, le=10**12)
-    uncounted: int = Field(default=0, ge=0, le=10**9)
+    input_tokens: int = Field(default=0, ge=0, le=TOKENS_MAX)
+    output_tokens: int = Field(default=0, ge=0, le=TOKENS_MAX)
+    uncounted: int = Field(default=0, ge=0, le=10**6)
     """Answers without the figures of OpenAI's ``usage``."""
 
 

@@ -9,10 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from concilium.contracts.base import JSON
-from concilium.contracts.prices import EngineName, EngineUse
-
-_TOKENS_MAX = 10**9
-"""More than any one answer can have; a larger figure is no figure."""
+from concilium.contracts.prices import TOKENS_MAX, EngineName, EngineUse
 
 
 class Meter:
@@ -39,9 +36,8 @@ class Meter:
         """Return what was counted as the use of an engine; nothing when it was not asked."""
         if not (self._input or self._output or self._uncounted):
             return ()
-        return (
-            EngineUse(engine=engine, input_tokens=self._input, output_tokens=self._output, uncounted=self._uncounted),
-        )
+        taken, given = min(self._input, TOKENS_MAX), min(self._output, TOKENS_MAX)
+        return (EngineUse(engine=engine, input_tokens=taken, output_tokens=given, uncounted=self._uncounted),)
 
 
 _running: ContextVar[Meter | None] = ContextVar("meter", default=None)
@@ -65,4 +61,4 @@ def current() -> Meter:
 def _count(usage: JSON, name: str) -> int | None:
     """Return a member of ``usage``; None when it is no sensible number."""
     found = usage.get(name) if isinstance(usage, dict) else None
-    return found if type(found) is int and 0 <= found <= _TOKENS_MAX else None
+    return found if type(found) is int and 0 <= found <= TOKENS_MAX else None

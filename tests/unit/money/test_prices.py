@@ -52,6 +52,16 @@ def test_tokens_cost_their_price_a_million() -> None:
     assert prices.engine(EngineUse(engine="vision_engine", input_tokens=1000)) is None
 
 
+def test_the_dearest_use_of_an_engine_still_fits_the_database() -> None:
+    prices = parse_prices("engines: {engine: {input_per_million: 999999999, output_per_million: 999999999}}")
+    most = prices.engine(EngineUse(engine="engine", input_tokens=10**9, output_tokens=10**9))
+    assert most is not None
+    assert most.total < 2**63
+    assert prices.model_copy(update={"nodes": {"n": NodePrice(per_hour=Decimal(999_999_999))}}).run(
+        "n", 86_400.0, NOVEMBER
+    ) == Spent(23_999_999_976_000_000)
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
