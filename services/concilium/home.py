@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from concilium.contracts.config import MeshConfig, parse_config
 from concilium.contracts.errors import Invalid, Unavailable
+from concilium.contracts.money import from_micros
+from concilium.contracts.prices import Prices, parse_prices
 from concilium.contracts.skill import AgentManifest, Catalog
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -66,6 +68,23 @@ class Home:
         own = self.root / "mesh.yaml"
         path = own if own.is_file() else shipped("configs") / "mesh.yaml"
         return parse_config(path.read_text(encoding="utf-8"), self.environ)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What nodes and engines cost: ``prices.yaml`` here, else the shipped one.
+
+        Raises `Invalid` when it makes no sense, or its monthly prices alone use up the budget of `config`.
+        """
+        own = self.root / "prices.yaml"
+        path = own if own.is_file() else shipped("configs") / "prices.yaml"
+        prices = parse_prices(path.read_text(encoding="utf-8"), str(path) if path == own else path.name)
+        budget, owed = self.config.budgets.month, from_micros(sum(prices.monthly.values()))
+        if budget and owed >= budget:
+            raise Invalid(
+                f"budgets.month: {budget} {prices.currency} is used up by the monthly prices of "
+                f"{', '.join(sorted(prices.monthly))} alone ({owed:.2f}); no work would be taken"
+            )
+        return prices
 
     @property
     def agents(self) -> Path:

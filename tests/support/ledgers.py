@@ -54,9 +54,11 @@ class Hands:
         values = {"request": Request(text=text, files=files), "key_id": "key_1"} | terms
         return await self.ledger.submit(Submission(**values))
 
-    async def claim(self, agent: str = AGENT, runner: str = "r1", count: int = 1) -> tuple[Lease, ...]:
+    async def claim(
+        self, agent: str = AGENT, runner: str = "r1", count: int = 1, node: str = "n1"
+    ) -> tuple[Lease, ...]:
         """Claim steps."""
-        return await self.ledger.claim(ClaimRequest(agent=agent, node="n1", runner=runner, count=count))
+        return await self.ledger.claim(ClaimRequest(agent=agent, node=node, runner=runner, count=count))
 
     async def one(self, agent: str = AGENT, runner: str = "r1") -> Lease:
         """Claim a step that must be there."""

@@ -16,6 +16,7 @@ from concilium.brain.thoughts import REFORMULATE
 from concilium.contracts.base import JSON, new_id
 from concilium.contracts.errors import ConciliumError, StaleLease
 from concilium.contracts.turn import Advance, Turn
+from concilium.engine import Meter, metered
 from concilium.ledger import Advanced, Ledger, Thought
 
 POLL_S = 1.0
@@ -119,8 +120,11 @@ class Thinker:
         """Think and commit; whatever breaks here leaves the turn to the next holder of its lease."""
         names = {"task": thought.task_id, "thought": thought.name}
         try:
-            value = await self._while_held(thought)
-            moved = await self._ledger.commit_thought(thought.task_id, thought.fence, thought.name, value)
+            meter = Meter()
+            with metered(meter):
+                value = await self._while_held(thought)
+            used = meter.use("engine")
+            moved = await self._ledger.commit_thought(thought.task_id, thought.fence, thought.name, value, used=used)
             self._on_advanced(moved)
             log.info("thought", **names, kind=value["kind"])
         except StaleLease:

@@ -59,7 +59,9 @@ def prepare(home: Home) -> list[Path]:
 
     Raises:
         CliError: a port is taken, or the home's path is too long for a unix socket.
+        Invalid: the prices make no sense.
     """
+    _ = home.prices
     for folder in (home.root, home.run, home.logs):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not home.config.queue.url and len(os.fsencode(home.redis_socket)) > SOCKET_PATH_BYTES:

@@ -107,6 +107,8 @@ class Bars:
         body = event.body
         if isinstance(body, StepEvent):
             self._step(body)
+        elif isinstance(body, StateEvent) and body.state is TaskState.SUBMITTED and body.message:
+            self._progress.console.print(escape(body.message), style="yellow")
         elif isinstance(body, ProgressEvent) and (body.step, body.attempt) in self._rows:
             row = self._rows[body.step, body.attempt]
             if body.fraction is not None:

@@ -24,7 +24,15 @@ def new_id(prefix: str) -> str:
 
     The encoding is Crockford base32 in lower case (ULID specification, canonical string form).
     """
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    return _id(prefix, (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10)))
+
+
+def first_id(prefix: str, moment: datetime) -> str:
+    """Return the smallest id that `new_id` can make at a moment: no earlier one sorts after it."""
+    return _id(prefix, round(moment.timestamp() * 1000) << 80)
+
+
+def _id(prefix: str, value: int) -> str:
     return f"{prefix}_" + "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
 
 

@@ -5,14 +5,16 @@ An unknown key is an error naming it.
 """
 
 from collections.abc import Mapping
-from typing import Annotated
+from decimal import Decimal
+from typing import Annotated, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from concilium.contracts import limits
 from concilium.contracts.base import JSON
 from concilium.contracts.errors import Invalid
+from concilium.contracts.money import Money
 
 ENV_PREFIX = "CONCILIUM_"
 RESERVED = frozenset({"CONCILIUM_HOME"})
@@ -99,6 +101,23 @@ class RetentionConfig(Section):
     blobs_gib: float = Field(default=20.0, gt=0)
 
 
+class BudgetConfig(Section):
+    """What a month may cost, and at which parts of it who is refused. The parts hold for the keys' own budgets too."""
+
+    month: Money = Decimal(0)
+    """For the whole mesh, monthly prices of nodes included, in the currency of ``prices.yaml``; 0: no limit."""
+    warn_at: float = Field(default=0.8, gt=0, allow_inf_nan=False)
+    low_until: float = Field(default=0.9, gt=0, allow_inf_nan=False)
+    normal_until: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    high_until: float = Field(default=1.1, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.warn_at <= self.low_until <= self.normal_until <= self.high_until:
+            raise ValueError("warn_at, low_until, normal_until and high_until must not fall")
+        return self
+
+
 class LogConfig(Section):
     level: str = "info"
     json_lines: bool = True
@@ -119,6 +138,7 @@ class MeshConfig(Section):
     """For speech: OpenAI's ``/audio/speech``."""
     callbacks: CallbackConfig = CallbackConfig()
     retention: RetentionConfig = RetentionConfig()
+    budgets: BudgetConfig = BudgetConfig()
     log: LogConfig = LogConfig()
 
 

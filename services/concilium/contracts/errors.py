@@ -79,5 +79,9 @@ class RateLimited(ConciliumError):
     type, title, status = "rate-limited", "Too many requests for this key", 429
 
 
+class BudgetExhausted(ConciliumError):
+    type, title, status = "budget-exhausted", "The budget takes no such work this month", 429
+
+
 class Unavailable(ConciliumError):
     type, title, status = "unavailable", "The service cannot take this now", 503

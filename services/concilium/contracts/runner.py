@@ -7,6 +7,7 @@ from pydantic import Field
 from concilium.contracts import limits
 from concilium.contracts.base import JSON, Model
 from concilium.contracts.parts import Artifact, FileRef, Sha256
+from concilium.contracts.prices import EngineUse
 from concilium.contracts.skill import AgentName, Effects
 from concilium.contracts.task import DataClass, Priority, Problem
 
@@ -103,6 +104,8 @@ class Completion(Model):
     problem: Problem | None = None
     question: str | None = None
     duration_s: float = Field(ge=0)
+    used: tuple[EngineUse, ...] = Field(default=(), max_length=8)
+    """What the run asked of engines."""
     claim: ClaimRequest | None = None
     """Claim the next step in the same request."""
 

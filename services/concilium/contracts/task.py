@@ -8,6 +8,7 @@ from pydantic import Field
 
 from concilium.contracts import limits
 from concilium.contracts.base import JSON, Model
+from concilium.contracts.costs import Cost
 from concilium.contracts.parts import Artifact, FileRef
 from concilium.contracts.states import StepState, TaskState
 
@@ -170,4 +171,6 @@ class TaskView(Model):
     answer: Answer | None = None
     problem: Problem | None = None
     artifacts: tuple[Artifact, ...] = ()
+    cost: Cost | None = None
+    """None until something of it has run."""
     last_seq: int = 0

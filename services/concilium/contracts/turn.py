@@ -5,6 +5,7 @@ applies the decision in the same transaction, so nothing ever awaits a child.
 """
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 from pydantic import Field
@@ -31,6 +32,8 @@ class StepRun(Model):
     artifacts: tuple[Artifact, ...] = ()
     problem: Problem | None = None
     duration_s: float | None = None
+    cost: Decimal | None = None
+    """In the currency of the task's cost; None while it has not run, and when its node has no price."""
 
 
 class Turn(Model):

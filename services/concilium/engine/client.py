@@ -14,6 +14,7 @@ import orjson
 from concilium.contracts.base import JSON
 from concilium.contracts.config import EngineConfig
 from concilium.contracts.limits import KIB, MIB
+from concilium.engine import usage
 
 REPLY_BYTES = MIB
 """Largest JSON answer accepted from an engine."""
@@ -132,6 +133,7 @@ class EngineClient:
             "temperature": 0,
         }
         reply = await (self._free(body) if schema is None else self._shaped(body, schema))
+        usage.current().answer(reply)
         try:
             content: Any = reply["choices"][0]["message"]["content"]
         except (LookupError, TypeError) as error:
@@ -153,9 +155,11 @@ class EngineClient:
             EngineError: there is no audio, or more than `SPEECH_BYTES` of it.
         """
         body = {"model": await self._model_name(), "input": text, "voice": voice, "speed": speed}
-        return await self._request(
+        audio = await self._request(
             "POST", "/audio/speech", orjson.dumps({**body, "response_format": media}), SPEECH_BYTES
         )
+        usage.current().spoken(len(text))
+        return audio
 
     async def create_voice(self, *, name: str, consent: str, sample: bytes, media_type: str) -> VoiceId:
         """Have the server make a voice of a recording (OpenAI's ``/audio/voices``).

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from concilium.contracts.base import Model
 from concilium.contracts.errors import Conflict
+from concilium.contracts.money import Money
 from concilium.gateway.auth import Caller, Scope
 from concilium.gateway.body import read_model
 from concilium.gateway.openapi import SECURED, json_body, problems
@@ -32,6 +33,8 @@ class NewKey(BaseModel):
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
     expires_in_s: float | None = Field(default=None, gt=0, le=YEARS_10_S, allow_inf_nan=False)
     rate_per_minute: int | None = Field(default=None, ge=1, le=10_000_000)
+    budget: Money | None = None
+    """What its tasks may cost a month, in the currency of the prices; absent: no limit of its own."""
 
 
 class CreatedKey(Model):
@@ -83,6 +86,7 @@ async def create_key(request: Request) -> Response:
         tuple(dict.fromkeys(map(str, wish.scopes))),
         expires_in_s=wish.expires_in_s,
         rate_per_minute=wish.rate_per_minute,
+        budget=wish.budget,
     )
     answer = json_answer(CreatedKey(key=key, secret=secret), 201)
     answer.headers["Cache-Control"] = "no-store"

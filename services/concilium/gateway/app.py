@@ -11,10 +11,10 @@ from concilium import __version__
 from concilium.brain import Brain
 from concilium.brain.loop import Wake
 from concilium.contracts.task import Event
-from concilium.gateway import admin, ask, events, files, ops, problems, runner_api, tasks
+from concilium.gateway import admin, ask, costs, events, files, ops, problems, runner_api, tasks
 from concilium.gateway.a2a import mount_a2a
 from concilium.gateway.auth import make_authenticator
-from concilium.gateway.background import Loop, hear, reconcile, running, think
+from concilium.gateway.background import Loop, hear, reconcile, running, think, watch_budgets
 from concilium.gateway.callbacks import Sender
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
@@ -28,8 +28,8 @@ from concilium.ledger.tx import AdvanceFn
 from concilium.queue import Doorbell, Notices
 
 DESCRIPTION = "One request in, several agents at work, one answer out, nothing lost."
-_ROUTERS = (ask.router, tasks.router, admin.router, ops.router)
-_DOCUMENTED = (ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey, Event)
+_ROUTERS = (ask.router, tasks.router, admin.router, costs.router, ops.router)
+_DOCUMENTED = (ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey, costs.NewBudget, Event)
 """Models of the OpenAPI document that no signature names."""
 _EXTENDED = (events, files)
 """Modules that add their routes to the router of `tasks`."""
@@ -43,11 +43,12 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
         advance: another fold in the place of the brain's; then nothing thinks.
 
     Raises:
-        Invalid: the configuration cannot be used.
+        Invalid: the configuration or the prices cannot be used.
     """
     brain = Brain(home.catalog, engine_configured=bool(home.config.engine.url))
     wake = Wake(brain) if home.config.engine.url and advance is None else None
     fold = advance or (wake or brain).advance
+    _ = home.prices  # read now: an owner shall hear of a wrong price before anything starts
     gateway = Gateway(home=home, advance=fold, guard=Guard(home.config.callbacks.allow), wake=wake)
     app = FastAPI(
         title="Concilium",
@@ -87,6 +88,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         lease_ttl_s=config.ledger.lease_ttl_s,
         min_free_bytes=config.ledger.min_free_bytes,
         on_commit=_told(gateway.wake, notices),
+        prices=home.prices,
+        budgets=config.budgets,
     )
     try:
         await ensure_api_keys(home.keys, ledger)
@@ -99,7 +102,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             mesh_key=secret_file(home.keys / "mesh.key", random_key),
             session_key=secret_file(home.keys / "session.key", random_key).encode("ascii"),
         )
-        loops: dict[str, Loop] = {"reconciler": partial(reconcile, gateway), "callbacks": sender.run}
+        loops: dict[str, Loop] = {
+            "reconciler": partial(reconcile, gateway),
+            "callbacks": sender.run,
+            "budgets": partial(watch_budgets, gateway),
+        }
         if notices:
             loops["notices"] = partial(hear, ledger, notices)
         if gateway.wake:

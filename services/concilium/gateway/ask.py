@@ -141,14 +141,16 @@ async def ask(request: Request) -> Response:
     )
     gateway.ring(submitted.rings)
     task = await ended(gateway, submitted.task, terms.wait_s)
-    return accepted(task, replayed=submitted.replayed)
+    return accepted(task, replayed=submitted.replayed, warning=submitted.warning)
 
 
-def accepted(task: TaskView, *, replayed: bool = False) -> Response:
+def accepted(task: TaskView, *, replayed: bool = False, warning: str = "") -> Response:
     """Return 200 with an ended task, 202 with one that goes on."""
     headers = {"Location": f"/v1/tasks/{task.id}"}
     if replayed:
         headers["Idempotency-Replayed"] = "true"
+    if warning:
+        headers["Concilium-Budget-Warning"] = warning
     status = 200 if task.state.terminal else 202
     return Response(task.model_dump_json(), status, media_type="application/json", headers=headers)
 

@@ -8,15 +8,17 @@ import structlog
 
 from concilium.brain.language_planner import LanguagePlanner
 from concilium.brain.loop import Thinker, Wake
+from concilium.contracts.costs import BudgetState, By
 from concilium.contracts.errors import ConciliumError
 from concilium.engine import EngineClient
 from concilium.gateway.state import Gateway
-from concilium.ledger import Advanced, Ledger
+from concilium.ledger import Advanced, Asked, Ledger
 from concilium.queue import Notices
 
 Loop = Callable[[], Awaitable[None]]
 
 SWEEP_EVERY_S = 1.0
+LOOK_AT_BUDGETS_EVERY_S = 10.0
 RESTART_AFTER_S = 1.0
 
 log = structlog.get_logger("concilium.background")
@@ -41,6 +43,23 @@ async def think(gateway: Gateway, wake: Wake) -> None:
 
     async with EngineClient(gateway.home.config.engine) as engine:
         await Thinker(gateway.ledger, LanguagePlanner(engine, wake.brain.index), wake, moved_on).run()
+
+
+async def watch_budgets(gateway: Gateway) -> None:
+    """Log each budget that has come to another state, until cancelled."""
+    known: dict[str, BudgetState] = {}
+    while True:
+        try:
+            report = await gateway.ledger.costs(Asked(By.MONTH))
+        except ConciliumError as error:
+            log.warning("budgets.unknown", detail=error.detail)
+        else:
+            for budget in report.budgets:
+                if known.get(budget.budget, BudgetState.OPEN) is not budget.state:
+                    said = budget.model_dump(mode="json") | {"currency": report.currency}
+                    (log.info if budget.state is BudgetState.OPEN else log.warning)("budget", **said)
+                known[budget.budget] = budget.state
+        await asyncio.sleep(LOOK_AT_BUDGETS_EVERY_S)
 
 
 async def hear(ledger: Ledger, notices: Notices) -> None:

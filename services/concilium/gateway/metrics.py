@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from concilium.contracts.costs import CostReport
 from concilium.ledger import Stats
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -29,6 +30,19 @@ class Metrics:
         self._thinking = Gauge("concilium_thinking_turns", "Turns that wait for an engine", registry=self.registry)
         self._commits = Gauge("concilium_ledger_commits", "Write transactions since the start", registry=self.registry)
 
+        self._money = Gauge(
+            "concilium_cost_month",
+            "Owed this month, by node or engine",
+            ("kind", "name", "currency"),
+            registry=self.registry,
+        )
+        self._budget = Gauge(
+            "concilium_budget_used_ratio",
+            "Part of a budget used this month (1 is its limit)",
+            ("budget",),
+            registry=self.registry,
+        )
+
     def _gauge(self, name: str, text: str, label: str) -> Gauge:
         return Gauge(name, text, (label,), registry=self.registry)
 
@@ -37,12 +51,18 @@ class Metrics:
         self._requests.labels(method, route, str(status)).inc()
         self._latency.labels(route).observe(seconds)
 
-    def render(self, stats: Stats) -> bytes:
-        """Return the exposition text with the ledger's counts of now."""
+    def render(self, stats: Stats, costs: CostReport) -> bytes:
+        """Return the exposition text with the ledger's counts of now and the month's costs by node."""
         for gauge, counts in ((self._tasks, stats.tasks), (self._ready, stats.ready), (self._outbox, stats.outbox)):
             gauge.clear()
             for name, count in counts.items():
                 gauge.labels(name).set(count)
+        self._money.clear()
+        for row in costs.rows:
+            self._money.labels(row.label, row.name, costs.currency).set(float(row.total))
+        self._budget.clear()
+        for budget in costs.budgets:
+            self._budget.labels(budget.budget).set(budget.used)
         self._leases.set(stats.leases)
         self._thinking.set(stats.thinking)
         self._commits.set(stats.commits)

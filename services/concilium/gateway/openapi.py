@@ -29,7 +29,7 @@ _MEANINGS = {
     413: "The body is too large.",
     415: "The media type is not accepted.",
     422: "Well formed, but invalid.",
-    429: "Too many requests for this key.",
+    429: "Too many requests for this key, or a budget is used up for this month.",
     503: "The service cannot take this now.",
 }
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from concilium.contracts.base import Model
+from concilium.contracts.costs import By
 from concilium.contracts.errors import ConciliumError
 from concilium.contracts.skill import AgentManifest
 from concilium.gateway.auth import Scope, presented
@@ -17,6 +18,7 @@ from concilium.gateway.background import depths
 from concilium.gateway.openapi import SECURED, problems
 from concilium.gateway.state import Gateway, gateway_of
 from concilium.gateway.tasks import json_answer
+from concilium.ledger import Asked
 
 router = APIRouter(tags=["mesh"])
 
@@ -89,7 +91,8 @@ async def metrics(request: Request) -> Response:
     gateway = gateway_of(request)
     if not hmac.compare_digest(presented(request).encode(), gateway.running.mesh_key.encode()):
         await gateway.auth.require(request, Scope.ADMIN)
-    text = gateway.metrics.render(await gateway.ledger.stats())
+    costs = await gateway.ledger.costs(Asked(By.NODE))
+    text = gateway.metrics.render(await gateway.ledger.stats(), costs)
     return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from concilium.contracts.base import JSON
-from concilium.contracts.errors import ConciliumError, Invalid, RateLimited, Unavailable
+from concilium.contracts.errors import BudgetExhausted, ConciliumError, Invalid, RateLimited, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "https://concilium.dev/problems/"
@@ -41,7 +41,7 @@ def problem_response(error: ConciliumError) -> Response:
 def _headers_of(error: ConciliumError) -> dict[str, str]:
     if error.status == 401:
         return {"WWW-Authenticate": 'Bearer realm="concilium"'}
-    if isinstance(error, RateLimited | Unavailable):
+    if isinstance(error, RateLimited | BudgetExhausted | Unavailable):
         wait = error.extra.get("retry_after_s", RETRY_AFTER_S)
         return {"Retry-After": str(max(1, math.ceil(float(str(wait)))))}
     return {}

@@ -153,4 +153,4 @@ async def replay(request: Request, task_id: str) -> Response:
     gateway, task = await owned(request, task_id, Scope.WRITE)
     submitted = await gateway.ledger.replay(task.id, task.key_id)
     gateway.ring(submitted.rings)
-    return accepted(submitted.task)
+    return accepted(submitted.task, warning=submitted.warning)

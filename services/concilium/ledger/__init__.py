@@ -17,10 +17,12 @@ from concilium.ledger.models import (
     Swept,
     Thought,
 )
+from concilium.ledger.reports import Asked
 
 __all__ = [
     "Advanced",
     "ApiKey",
+    "Asked",
     "Completed",
     "Delivery",
     "DeliveryState",

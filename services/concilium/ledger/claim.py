@@ -63,6 +63,7 @@ def _grant(draft: Draft, run: StepRow, request: ClaimRequest) -> Lease:
         node=request.node,
         lease_until=now + ttl,
         deadline_at=now + left,
+        granted_at=now,
     )
     asked = Request.model_validate_json(draft.row.request)
     data = loads(run.input)

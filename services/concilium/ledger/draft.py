@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import bindparam, select
 
@@ -16,6 +17,7 @@ from concilium.contracts.states import StepState, TaskState, check_step, check_t
 from concilium.contracts.task import EventBody, Problem, StateEvent, StepEvent
 from concilium.contracts.turn import Dispatch, Refuse
 from concilium.ledger import schema
+from concilium.ledger.charges import charge_run
 from concilium.ledger.codec import dumps, loads
 from concilium.ledger.models import Ring
 from concilium.ledger.rows import STEPS, TASKS, StepRow, TaskRow, step_row, task_row, view_of
@@ -126,9 +128,12 @@ class Draft:
             if run.open:
                 self.change_run(run, task_deadline_at=self.row.deadline_at)
 
-    def move_run(self, run: StepRow, state: StepState, problem: Problem | None = None, **values: object) -> None:
+    def move_run(self, run: StepRow, state: StepState, problem: Problem | None = None, **values: Any) -> None:
         """Take an attempt to another state and record it. Raises `IllegalTransition`."""
         check_step(StepState(run.state), state)
+        if run.state == StepState.WORKING and state is not StepState.READY:
+            # A lost run that is taken up again is told of as a whole by its next holder.
+            charge_run(self, run, values.get("duration_s"))
         if problem is not None:
             values["problem"] = problem.model_dump_json()
         if state is StepState.READY:
@@ -174,7 +179,7 @@ class Draft:
             priority=self.row.priority, deadline_s=deadline_s, task_deadline_at=self.row.deadline_at,
             deadline_at=None, created_at=now, not_before=now, fence=fence, grants=0, runner=None, node=None,
             lease_until=None, ring_at=now, ring_delay_s=limits.RING_BASE_S, input=data, output=None,
-            artifacts=None, problem=None, duration_s=None,
+            artifacts=None, problem=None, duration_s=None, granted_at=None, cost=None,
         )  # fmt: skip
         self.runs.append(run)
         self._added.append(run)

@@ -2,11 +2,13 @@
 
 import hashlib
 import secrets
+from decimal import Decimal
 
 from sqlalchemy import Connection, Row, bindparam, select
 
 from concilium.contracts.base import new_id
 from concilium.contracts.errors import Invalid, NotFound
+from concilium.contracts.money import from_micros, to_micros
 from concilium.ledger import schema
 from concilium.ledger.codec import at, dumps, loads
 from concilium.ledger.models import ApiKey
@@ -35,6 +37,7 @@ def create(
     *,
     expires_in_s: float | None = None,
     rate_per_minute: int | None = None,
+    budget: Decimal | None = None,
 ) -> ApiKey:
     """Store a key by its hash. Raises `Invalid` when the name holds a NUL character."""
     if "\x00" in name:
@@ -43,6 +46,7 @@ def create(
         "id": new_id("key"), "name": name, "sha256": sha256, "scopes": dumps(list(scopes)),
         "rate_per_minute": rate_per_minute, "created_at": tx.now,
         "expires_at": None if expires_in_s is None else tx.now + expires_in_s, "revoked_at": None,
+        "budget": None if budget is None else to_micros(budget),
     }  # fmt: skip
     tx.conn.execute(schema.api_keys.insert(), [row])
     return _key_of(tx.conn.execute(_BY_HASH, {"sha256": sha256}).one())
@@ -68,6 +72,16 @@ def revoke(tx: Tx, key_id: str) -> None:
         tx.conn.execute(schema.api_keys.update().where(_k.id == key_id).values(revoked_at=tx.now))
 
 
+def set_budget(tx: Tx, key_id: str, budget: Decimal | None) -> ApiKey:
+    """Set what a key's tasks may cost a month; None: no limit of its own. Raises `NotFound`."""
+    micros = None if budget is None else to_micros(budget)
+    tx.conn.execute(schema.api_keys.update().where(_k.id == key_id).values(budget=micros))
+    found = tx.conn.execute(select(*_k).where(_k.id == key_id)).first()
+    if found is None:
+        raise NotFound(f"no key '{key_id}'")
+    return _key_of(found)
+
+
 def _key_of(row: "Row[*tuple[object, ...]]") -> ApiKey:
     values = row._mapping
     return ApiKey(
@@ -75,6 +89,7 @@ def _key_of(row: "Row[*tuple[object, ...]]") -> ApiKey:
         name=values["name"],
         scopes=tuple(loads(values["scopes"])),
         rate_per_minute=values["rate_per_minute"],
+        budget=from_micros(values["budget"]) if values["budget"] is not None else None,
         created_at=at(values["created_at"]),
         expires_at=at(values["expires_at"]) if values["expires_at"] is not None else None,
         revoked_at=at(values["revoked_at"]) if values["revoked_at"] is not None else None,

@@ -9,18 +9,19 @@ from pathlib import Path
 from concilium.contracts.base import JSON
 from concilium.contracts.config import RetentionConfig
 from concilium.contracts.errors import ConciliumError, NotFound, StaleLease
+from concilium.contracts.prices import EngineUse
 from concilium.contracts.runner import ClaimRequest, Completion, Held, Lease, ProgressRequest, RenewReply, RenewRequest
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import Event, Submission, TaskView
 from concilium.contracts.turn import StepRun
-from concilium.ledger import control, keys, leases, outbox, reads, retention, sweep, thinking
+from concilium.ledger import control, leases, outbox, reads, retention, spending, sweep, thinking
+from concilium.ledger.accounts import Accounts
 from concilium.ledger.attach import attach, store_files
 from concilium.ledger.claim import claim
 from concilium.ledger.collect import collect
 from concilium.ledger.complete import complete
 from concilium.ledger.models import (
     Advanced,
-    ApiKey,
     Completed,
     Delivery,
     DeliveryState,
@@ -31,7 +32,7 @@ from concilium.ledger.models import (
     Swept,
     Thought,
 )
-from concilium.ledger.opening import OpenLedger
+from concilium.ledger.months import month_of
 from concilium.ledger.submit import submit
 
 _log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ _FROZEN_S = 5.0
 """Sweeps further apart than a lease's time plus this mean that the process stood still, and nobody could renew."""
 
 
-class Ledger(OpenLedger):
+class Ledger(Accounts):
     """Tasks, steps, events, leases, callbacks, keys and blobs. Made by `open`.
 
     Every method raises `Unavailable` while the database or the disk cannot be used.
@@ -48,7 +49,10 @@ class Ledger(OpenLedger):
     # Tasks
 
     async def submit(self, submission: Submission) -> Submitted:
-        """Accept a task. Raises `IdempotencyConflict`, `NotFound` for a file that was not put, `Unavailable`."""
+        """Accept a task.
+
+        Raises `IdempotencyConflict`, `BudgetExhausted`, `NotFound` for a file that was not put, `Unavailable`.
+        """
         self._space.check()
         if submission.request.files:
             await asyncio.to_thread(self._blobs.touch, [file.sha256 for file in submission.request.files])
@@ -63,7 +67,7 @@ class Ledger(OpenLedger):
         return await self._write(control.reply, task_id, text)
 
     async def replay(self, task_id: str, key_id: str) -> Submitted:
-        """Submit a task's request again as a new task of ``key_id``. Raises `NotFound`, `Unavailable`."""
+        """Submit a task's request again as a new task of ``key_id``. Raises as `submit`."""
         self._space.check()
         return await self._write(control.replay, task_id, key_id)
 
@@ -131,44 +135,11 @@ class Ledger(OpenLedger):
         """Prolong leases ``(task_id, fence)``; return the tasks whose lease was lost."""
         return await self._write(thinking.renew_thoughts, holder, held)
 
-    async def commit_thought(self, task_id: str, fence: int, name: str, value: JSON) -> Advanced:
-        """Store a thought and fold the turn on. Raises `StaleLease`."""
-        return await self._write(thinking.commit_thought, task_id, fence, name, value)
-
-    # API keys
-
-    async def create_key(
-        self,
-        name: str,
-        scopes: tuple[str, ...],
-        expires_in_s: float | None = None,
-        rate_per_minute: int | None = None,
-    ) -> tuple[ApiKey, str]:
-        """Make an API key; the secret is returned once and never stored."""
-        secret = keys.new_secret()
-        key = await self._write(
-            keys.create, keys.hash_of(secret), name, scopes, expires_in_s=expires_in_s, rate_per_minute=rate_per_minute
-        )
-        return key, secret
-
-    async def ensure_key(self, secret: str, name: str, scopes: tuple[str, ...]) -> ApiKey:
-        """Return the key with this secret, making it when it is not known (keys kept in files of the home)."""
-        known = await self.find_key(keys.hash_of(secret))
-        if known is not None:
-            return known
-        return await self._write(keys.create, keys.hash_of(secret), name, scopes)
-
-    async def find_key(self, sha256: str) -> ApiKey | None:
-        """Return the key whose secret has this hash (`hash_of`), revoked and expired ones too."""
-        return await self._look(keys.find, sha256)
-
-    async def list_keys(self) -> list[ApiKey]:
-        """Return every key, oldest first."""
-        return await self._read(keys.list_all)
-
-    async def revoke_key(self, key_id: str) -> None:
-        """Revoke a key at once. Raises `NotFound`."""
-        await self._write(keys.revoke, key_id)
+    async def commit_thought(
+        self, task_id: str, fence: int, name: str, value: JSON, *, used: tuple[EngineUse, ...] = ()
+    ) -> Advanced:
+        """Store a thought, charge what it asked of engines, and fold the turn on. Raises `StaleLease`."""
+        return await self._write(thinking.commit_thought, task_id, fence, name, value, used=used)
 
     # Callbacks
 
@@ -204,6 +175,9 @@ class Ledger(OpenLedger):
         """
         await self._store.synchronise()
         now, timed_out, expired = self._store.clock.now(), 0, 0
+        if self._month != month_of(now) and self._store.rules.prices.monthly:
+            await self._write(spending.state_monthly)
+            self._month = month_of(now)
         for task_id in await self._read(sweep.overdue_tasks, now):
             timed_out += await self._alone(self._write(control.expire, task_id), task_id)
         if not self._reaper_waits():

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from concilium.contracts.base import Model
+from concilium.contracts.money import Money
 from concilium.contracts.runner import Lease
 from concilium.contracts.skill import Effects
 from concilium.contracts.task import Event, TaskView
@@ -26,6 +27,8 @@ class Submitted(Model):
     task: TaskView
     replayed: bool = False
     rings: tuple[Ring, ...] = ()
+    warning: str = ""
+    """Which budget is nearly used up; empty: none."""
 
 
 class Completed(Model):
@@ -62,6 +65,8 @@ class ApiKey(Model):
     name: str
     scopes: tuple[str, ...]
     rate_per_minute: int | None = None
+    budget: Money | None = None
+    """What its tasks may cost a month, in the currency of the prices; None: no limit of its own."""
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None

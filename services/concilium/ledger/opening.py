@@ -10,11 +10,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from concilium.contracts import limits
+from concilium.contracts.config import BudgetConfig
 from concilium.contracts.errors import Invalid, Unavailable
+from concilium.contracts.prices import Prices
 from concilium.ledger import reads
 from concilium.ledger.blobs import Blobs
 from concilium.ledger.pace import Pace
 from concilium.ledger.postgres import PostgresStore
+from concilium.ledger.spending import check_currency, counted
 from concilium.ledger.sqlite import SqliteStore
 from concilium.ledger.store import OnCommit, Op, P, Query, Space, Store, T, is_disk_full
 from concilium.ledger.tx import AdvanceFn, Rules
@@ -36,6 +39,8 @@ class OpenLedger:
         self._calm_until = time.monotonic() + store.rules.lease_ttl_s
         self._swept = time.monotonic()
         self._pace = Pace()
+        self._month = ""
+        """The month whose monthly prices this process has written down."""
 
     @classmethod
     async def open(
@@ -48,6 +53,8 @@ class OpenLedger:
         min_free_bytes: int = 0,
         check_fence: bool = True,
         on_commit: Callable[[set[str]], None] | None = None,
+        prices: Prices = Prices(),  # noqa: B008 - frozen
+        budgets: BudgetConfig = BudgetConfig(),  # noqa: B008 - frozen
     ) -> Self:
         """Migrate the database to the newest schema and open it.
 
@@ -59,15 +66,22 @@ class OpenLedger:
             min_free_bytes: below this much free disk new tasks are refused.
             check_fence: False only to prove that a checker notices commits under stale fences.
             on_commit: told in a database thread, after each commit, which tasks changed (e.g. to publish it).
+            prices: what runs and engines cost from now on.
+            budgets: what a month may cost.
 
         Raises:
             Unavailable: another process has the SQLite file open, or the database cannot be reached.
-            Invalid: the URL names neither database.
+            Invalid: the URL names neither database, or the ledger holds costs in another currency.
         """
-        rules, waiters = Rules(advance, lease_ttl_s, check_fence), Waiters()
+        rules, waiters = Rules(advance, lease_ttl_s, check_fence, prices, budgets), Waiters()
         committed = _announcer(waiters, on_commit)
         store = await asyncio.to_thread(_open_store, url, rules, committed)
-        await store.synchronise()
+        try:
+            await store.read(check_currency, prices.currency)
+            await store.synchronise()
+        except BaseException:
+            await store.close()
+            raise
         files = Blobs(blobs)
         poll_s = POLL_S if isinstance(store, PostgresStore) else None
         folders = (blobs, store.folder) if isinstance(store, SqliteStore) else (blobs,)
@@ -104,7 +118,7 @@ class OpenLedger:
 
     async def _write(self, op: "Op[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await self._store.write(op, *args, **kwargs)
+            return await self._store.write(counted(op), *args, **kwargs)
         except DBAPIError as error:
             raise self._refusal(error) from error
 

@@ -6,6 +6,8 @@ from typing import Literal, cast
 from pydantic import TypeAdapter
 from sqlalchemy import Row, select
 
+from concilium.contracts.costs import Cost
+from concilium.contracts.money import from_micros
 from concilium.contracts.parts import Artifact
 from concilium.contracts.plan import Plan
 from concilium.contracts.skill import Effects
@@ -55,6 +57,9 @@ class TaskRow:
     think_holder: str | None
     think_until: float | None
     thought_count: int
+    cost: int | None
+    currency: str | None
+    unpriced: int
 
 
 @dataclass(slots=True)
@@ -87,6 +92,8 @@ class StepRow:
     artifacts: str | None
     problem: str | None
     duration_s: float | None
+    granted_at: float | None
+    cost: int | None
 
     @property
     def open(self) -> bool:
@@ -122,6 +129,7 @@ def run_of(row: StepRow) -> StepRun:
         artifacts=artifacts_of(row),
         problem=Problem.model_validate_json(row.problem) if row.problem else None,
         duration_s=row.duration_s,
+        cost=None if row.cost is None else from_micros(row.cost),
     )
 
 
@@ -163,8 +171,16 @@ def view_of(row: TaskRow, runs: list[StepRow]) -> TaskView:
         answer=Answer.model_validate_json(row.answer) if row.answer else None,
         problem=Problem.model_validate_json(row.problem) if row.problem else None,
         artifacts=tuple(artifact for run in done for artifact in artifacts_of(run)),
+        cost=cost_of(row),
         last_seq=row.last_seq,
     )
+
+
+def cost_of(row: TaskRow) -> Cost | None:
+    """Return what a task has cost; None before anything of it ran."""
+    if row.cost is None or row.currency is None:
+        return None
+    return Cost(amount=from_micros(row.cost), currency=row.currency, unpriced=row.unpriced)
 
 
 def turn_of(row: TaskRow, runs: list[StepRow], thoughts: dict[str, object], now: float) -> Turn:

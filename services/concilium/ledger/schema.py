@@ -1,6 +1,10 @@
-"""Every table of the ledger. Times are seconds since the epoch (UTC, ledger's clock); JSON is text."""
+"""Every table of the ledger.
+
+Times are seconds since the epoch (UTC, ledger's clock), JSON is text, money is whole micro-units.
+"""
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Float,
     ForeignKey,
@@ -50,6 +54,9 @@ tasks = Table(
     Column("think_holder", String),
     Column("think_until", Float),
     Column("thought_count", Integer, nullable=False),
+    Column("cost", BigInteger),
+    Column("currency", String),
+    Column("unpriced", Integer, nullable=False, server_default="0"),
 )
 Index("ix_tasks_key_id_id", tasks.c.key_id, tasks.c.id)
 Index("ix_tasks_state_id", tasks.c.state, tasks.c.id)
@@ -87,6 +94,8 @@ steps = Table(
     Column("artifacts", Text),
     Column("problem", Text),
     Column("duration_s", Float),
+    Column("granted_at", Float),
+    Column("cost", BigInteger),
 )
 _READY, _WORKING = text("state = 'ready'"), text("state = 'working'")
 Index(
@@ -142,6 +151,7 @@ api_keys = Table(
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float),
     Column("revoked_at", Float),
+    Column("budget", BigInteger),
     UniqueConstraint("sha256"),
 )
 
@@ -179,4 +189,32 @@ blob_owners = Table(
     Column("sha256", String, primary_key=True),
     Column("key_id", String, primary_key=True),
     Column("at", Float, nullable=False),
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("month", String, primary_key=True),
+    Column("key_id", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("shard", Integer, primary_key=True),
+    Column("currency", String, nullable=False),
+    Column("caused", BigInteger, nullable=False),
+    Column("share", BigInteger, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+    Column("ms", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("unpriced", BigInteger, nullable=False),
+)
+"""Sums that outlive the tasks; a few rows a month, key and source."""
+
+monthly_prices = Table(
+    "monthly_prices",
+    metadata,
+    Column("month", String, primary_key=True),
+    Column("node", String, primary_key=True),
+    Column("currency", String, nullable=False),
+    Column("micros", BigInteger, nullable=False),
 )

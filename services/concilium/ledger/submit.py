@@ -12,6 +12,7 @@ from concilium.contracts.errors import IdempotencyConflict, Invalid
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import StateEvent, Submission
 from concilium.ledger import schema
+from concilium.ledger.budgets import admit
 from concilium.ledger.codec import dumps
 from concilium.ledger.draft import Draft, load
 from concilium.ledger.models import Submitted
@@ -34,6 +35,7 @@ def submit(tx: Tx, submission: Submission) -> Submitted:
 
     Raises:
         IdempotencyConflict: the key was used for another request within seven days.
+        BudgetExhausted: a budget takes no new work of this priority any more this month.
         Invalid: a text holds a NUL character, which PostgreSQL cannot store.
     """
     _refuse_nul(submission)
@@ -43,12 +45,13 @@ def submit(tx: Tx, submission: Submission) -> Submitted:
         if known is not None:
             draft = load(tx, known)
             return Submitted(task=view_of(draft.row, draft.runs), replayed=True)
+    warning = admit(tx, submission.key_id, submission.priority)
     draft = Draft(tx, _new_row(tx, submission, task_id), [], new=True)
-    draft.event(StateEvent(state=TaskState.SUBMITTED))
+    draft.event(StateEvent(state=TaskState.SUBMITTED, message=warning))
     draft.refer(*(file.sha256 for file in submission.request.files))
     advance(draft)
     draft.save()
-    return Submitted(task=view_of(draft.row, draft.runs), rings=tuple(draft.rings))
+    return Submitted(task=view_of(draft.row, draft.runs), rings=tuple(draft.rings), warning=warning)
 
 
 def _refuse_nul(submission: Submission) -> None:
@@ -102,4 +105,5 @@ def _new_row(tx: Tx, submission: Submission, task_id: str) -> TaskRow:
         trace_id=trace.group(1) if trace else os.urandom(16).hex(), callback_url=submission.callback_url,
         replay_of=submission.replay_of, question=None, answer=None, problem=None, plan=None, planner="none",
         notes="[]", last_seq=0, think=None, think_fence=0, think_holder=None, think_until=None, thought_count=0,
+        cost=None, currency=None, unpriced=0,
     )  # fmt: skip

@@ -4,8 +4,10 @@ from sqlalchemy import bindparam, select, text, tuple_
 
 from concilium.contracts.base import JSON
 from concilium.contracts.errors import NotFound, StaleLease
+from concilium.contracts.prices import EngineUse
 from concilium.contracts.states import TaskState
 from concilium.ledger import schema
+from concilium.ledger.charges import charge_engines
 from concilium.ledger.codec import dumps
 from concilium.ledger.draft import load
 from concilium.ledger.models import Advanced, Thought
@@ -59,8 +61,10 @@ def renew_thoughts(tx: Tx, holder: str, leases: tuple[tuple[str, int], ...]) -> 
     return tuple(task_id for task_id, _fence in leases if task_id not in kept)
 
 
-def commit_thought(tx: Tx, task_id: str, fence: int, name: str, value: JSON) -> Advanced:
-    """Store what the engine said, under the current lease alone, and fold the turn on.
+def commit_thought(
+    tx: Tx, task_id: str, fence: int, name: str, value: JSON, *, used: tuple[EngineUse, ...] = ()
+) -> Advanced:
+    """Store what the engine said and what asking it costs, under the current lease alone, and fold the turn on.
 
     Raises:
         StaleLease: the turn was taken by another, or decided, or is over.
@@ -75,6 +79,7 @@ def commit_thought(tx: Tx, task_id: str, fence: int, name: str, value: JSON) -> 
     thought = {"task_id": task_id, "name": name, "value": dumps(value), "at": tx.now}
     stored = tx.conn.execute(_STORE[tx.conn.dialect.name], thought).rowcount
     draft.change(think=None, think_holder=None, think_until=None, thought_count=row.thought_count + stored)
+    charge_engines(draft, used)
     advance(draft)
     draft.save()
     return Advanced(task=view_of(draft.row, draft.runs), rings=tuple(draft.rings))

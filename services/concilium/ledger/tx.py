@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Literal
 
 from sqlalchemy import Connection, Insert, Select, Table, Update, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 
 from concilium.contracts import limits
+from concilium.contracts.config import BudgetConfig
+from concilium.contracts.prices import Prices, Spent
 from concilium.contracts.turn import Advance, Turn
 
 AdvanceFn = Callable[[Turn], Advance]
@@ -22,6 +25,24 @@ class Rules:
     lease_ttl_s: float = limits.LEASE_TTL_S
     check_fence: bool = True
     """False exists only so that the chaos checker can prove that it would notice a commit under a stale fence."""
+    prices: Prices = field(default_factory=Prices)
+    budgets: BudgetConfig = field(default_factory=BudgetConfig)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What one run or one engine adds to the month's sums."""
+
+    key_id: str
+    task_id: str
+    kind: Literal["node", "engine"]
+    name: str
+    spent: Spent
+    runs: int = 0
+    ms: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    unpriced: int = 0
 
 
 @dataclass
@@ -34,6 +55,8 @@ class Tx:
     rules: Rules
     touched: dict[str, int] = field(default_factory=dict)
     """Task to its newest sequence number: who to wake after the commit."""
+    charges: list[Charge] = field(default_factory=list)
+    """Added to the month's sums as the transaction's last statement, see `spending.record`."""
 
     @property
     def shared(self) -> bool:

@@ -9,6 +9,7 @@ from concilium.contracts.a2a.reader import Final
 from concilium.contracts.base import JSON
 from concilium.contracts.limits import INLINE_ARTIFACT_BYTES
 from concilium.contracts.parts import Artifact, FilePart, FileRef
+from concilium.contracts.prices import EngineUse
 from concilium.contracts.runner import Completion, Lease
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import Problem
@@ -26,6 +27,8 @@ class Outcome:
     question: str | None = None
     duration_s: float | None = None
     """Seconds the run took at the agent; None when that is not known."""
+    used: tuple[EngineUse, ...] = ()
+    """What the run asked of engines."""
 
     @property
     def large(self) -> dict[str, tuple[FileRef, bytes]]:
@@ -54,6 +57,7 @@ class Outcome:
                 "inline": {ref.sha256: data for ref, data in self.files if len(data) <= INLINE_ARTIFACT_BYTES},
                 "problem": self.problem,
                 "question": self.question,
+                "used": self.used,
                 "duration_s": max(0.0, held_s) if self.duration_s is None else self.duration_s,
             }
         )
@@ -76,7 +80,7 @@ def unknown(lease: Lease) -> Outcome:
 
 def outcome_of(final: Final) -> Outcome:
     """Return what the end of a stream means."""
-    return replace(_meaning(final), duration_s=final.duration_s)
+    return replace(_meaning(final), duration_s=final.duration_s, used=final.used)
 
 
 def _meaning(final: Final) -> Outcome:

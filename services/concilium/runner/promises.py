@@ -1,6 +1,7 @@
-"""Whether what a foreign agent returned fits what its skill promises. Our own agents check that themselves."""
+"""Whether what an agent returned fits what its manifest promises: the output of a foreign agent, the engine of any."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, best_match
@@ -11,13 +12,26 @@ from concilium.runner.outcome import Outcome, failed
 
 
 class Promises:
-    """The output schemas of foreign agents' skills. Raises `Invalid` when one is no JSON schema."""
+    """What skills promise. Our own agents check their outputs themselves; what engines they asked is their word alone.
+
+    Raises `Invalid` on creation when a foreign skill's output schema is no JSON schema.
+    """
 
     def __init__(self, agents: Iterable[AgentManifest]) -> None:
-        self._schemas = {skill.name: _compiled(skill) for agent in agents if agent.foreign for skill in agent.skills}
+        known = [(agent, skill) for agent in agents for skill in agent.skills]
+        self._schemas = {skill.name: _compiled(skill) for agent, skill in known if agent.foreign}
+        self._engines = {skill.name: agent.engine for agent, skill in known}
 
     def judge(self, skill: str, outcome: Outcome) -> Outcome:
-        """Return the outcome, or the failure ``output-invalid`` when it breaks a foreign skill's output schema."""
+        """Return the outcome, or the failure ``output-invalid`` when it breaks a foreign skill's output schema.
+
+        Of the engines it names, only the one of the agent's manifest counts.
+        """
+        used = tuple(use for use in outcome.used if use.engine == self._engines.get(skill))[:1]
+        judged = self._fits(skill, outcome)
+        return judged if judged.used == used else replace(judged, used=used)
+
+    def _fits(self, skill: str, outcome: Outcome) -> Outcome:
         if outcome.state != "completed" or skill not in self._schemas:
             return outcome
         error = best_match(self._schemas[skill].iter_errors(outcome.output))

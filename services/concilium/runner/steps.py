@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import structlog
@@ -205,6 +205,7 @@ class Steps:
                     log.exception("failure refused", run_id=held.lease.run_id)
                     return None
                 outcome = failed(f"result-{error.type}", error.detail[:2000], retryable=False)
+                outcome = replace(outcome, used=completion.used)
                 completion = outcome.completion(held.lease, self.runner, self.node, completion.duration_s)
         log.warning("result dropped: the lease is over", run_id=held.lease.run_id, fence=held.lease.fence)
         return None

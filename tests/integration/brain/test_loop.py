@@ -88,6 +88,22 @@ async def test_an_unsure_request_is_planned_by_the_engine_and_answered(
     assert len(engine.seen) == 1
 
 
+async def test_what_a_thought_asked_of_the_engine_is_counted(
+    engine: ScriptedEngine, user: Client, runner: Client
+) -> None:
+    async def counted() -> int:
+        rows = (await user.call("GET", "/v1/costs?by=node")).json["rows"]
+        return sum(row["input_tokens"] for row in rows if (row["label"], row["name"]) == ("engine", "engine"))
+
+    before = await counted()
+    engine.replies = [PLAN]
+    task_id = await submitted(user)
+    await runner.complete(await soon(runner), output=SPOKEN)
+    task = await state(user, task_id, "completed")
+    assert task["cost"] == {"amount": "0.000000", "currency": "USD", "unpriced": 0}
+    assert await counted() == before + 1
+
+
 async def test_a_kill_while_the_engine_thinks_loses_nothing_and_the_plan_is_made_once(
     engine: ScriptedEngine, plane: ControlPlane, user: Client, runner: Client
 ) -> None:

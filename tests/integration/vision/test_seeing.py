@@ -15,6 +15,7 @@ from PIL import Image
 
 from concilium.contracts.a2a import parts
 from concilium.contracts.a2a.reader import Final
+from concilium.contracts.prices import EngineUse
 from concilium.contracts.states import TaskState
 from support.agents import Agent, Peer, free_port, lease, make_agent
 from support.engine import images_of, running_engine
@@ -201,6 +202,7 @@ async def test_the_picture_goes_through_the_agent_to_the_engine_and_the_answer_c
         asked = await send(peer, agent, "vision.ask", saved(picture), question="Что на картинке?")
         described = await send(peer, agent, "vision.describe", saved(marked(64, 64), "HEIF"), media_type="image/heic")
     assert asked.state is TaskState.COMPLETED, asked.problem
+    assert asked.used == (EngineUse(engine="vision_engine", input_tokens=1, output_tokens=1),)
     ((_, first),) = images_of(engine.seen[0])
     assert opened(first).tobytes() == picture.tobytes()
     assert engine.seen[0]["messages"][1]["content"][1]["text"] == "Что на картинке?"

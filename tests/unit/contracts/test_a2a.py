@@ -34,6 +34,7 @@ from concilium.contracts.errors import (
 )
 from concilium.contracts.limits import MESSAGE_PARTS
 from concilium.contracts.parts import Artifact, DataPart, FilePart, TextPart
+from concilium.contracts.prices import EngineUse
 from concilium.contracts.runner import Lease
 from concilium.contracts.skill import AgentManifest, Effects, Skill
 from concilium.contracts.states import TaskState
@@ -254,6 +255,21 @@ def test_how_long_a_run_took_is_told_in_the_stream_and_with_the_stored_result(st
     for items in (told(ended), told(events.final_update(ended))):
         assert isinstance(items[-1], reader.Final)
         assert items[-1].duration_s == 20.25
+
+
+def test_what_a_run_asked_of_engines_is_told_in_the_stream_and_with_the_stored_result() -> None:
+    use = EngineUse(engine="vision_engine", input_tokens=1200, output_tokens=34, uncounted=1)
+    ended = events.task("r", "c", events.status(TaskState.FAILED), used=(use,))
+    for items in (told(ended), told(events.final_update(ended))):
+        assert isinstance(items[-1], reader.Final)
+        assert items[-1].used == (use,)
+
+
+@pytest.mark.parametrize("said", [-1, "many", [{"engine": "other"}], [{"engine": "engine", "input_tokens": -5}], {}])
+def test_a_use_of_engines_that_makes_no_sense_is_not_believed(said: Any) -> None:
+    ended = events.task("r", "c", events.status(TaskState.COMPLETED))
+    to_value(said, ended.metadata.fields[events.USED])
+    assert told(ended)[-1] == reader.Final(TaskState.COMPLETED)
 
 
 @pytest.mark.parametrize("said", [-1, "20", True, None, [], {}])

@@ -1,5 +1,6 @@
 """How the runner finds a foreign agent, what it shows it, and what it believes of its answer."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from concilium.contracts.a2a.card import agent_card, card_json, interface_of, re
 from concilium.contracts.a2a.step import STEP_URI, plain_request, step_request
 from concilium.contracts.base import new_id
 from concilium.contracts.errors import Invalid, Unavailable
+from concilium.contracts.prices import EngineUse
 from concilium.contracts.runner import Lease
 from concilium.contracts.skill import AgentManifest, Effects
 from concilium.contracts.task import DataClass, Priority
 from concilium.home import Home
 from concilium.runner.endpoints import credentials
-from concilium.runner.outcome import Outcome
+from concilium.runner.outcome import Outcome, failed
 from concilium.runner.promises import Promises
 
 
@@ -142,3 +144,14 @@ def test_a_foreign_answer_that_breaks_its_skills_schema_is_a_failure() -> None:
     assert judged.problem is not None
     assert (judged.state, judged.problem.type) == ("failed", "output-invalid")
     assert promises.judge("near.do", bad) is bad
+
+
+def test_an_agent_may_tell_of_the_one_engine_its_manifest_names_and_of_no_other() -> None:
+    skill = {"name": "eye.look", "description": "x", "input_schema": {}, "output_schema": {}}
+    said = {"name": "eye", "description": "x", "module": "eye.skills", "engine": "vision_engine", "skills": [skill]}
+    promises = Promises([AgentManifest.model_validate(said), manifest(output_schema={})])
+    own, other = EngineUse(engine="vision_engine", input_tokens=5), EngineUse(engine="engine", input_tokens=9)
+    told = replace(failed("skill-error", "no", retryable=True), used=(own, other))
+    assert promises.judge("eye.look", told).used == (own,)
+    assert promises.judge("eye.look", replace(told, used=(other,))).used == ()
+    assert promises.judge("far.do", told).used == ()

@@ -24,6 +24,7 @@ def create(
     scope: Annotated[list[str] | None, typer.Option("--scope", "-s", help=f"Repeatable: {', '.join(SCOPES)}.")] = None,
     days: Annotated[float | None, typer.Option(min=0.0001, help="Days until it expires; absent: never.")] = None,
     rate: Annotated[int | None, typer.Option(min=1, help="Requests a minute.")] = None,
+    budget: Annotated[str | None, typer.Option(help="What its tasks may cost a month; absent: no limit.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a key; its secret is shown this once."""
@@ -36,6 +37,8 @@ def create(
         body["expires_in_s"] = days * DAY_S
     if rate is not None:
         body["rate_per_minute"] = rate
+    if budget is not None:
+        body["budget"] = budget
     made = session(context).client.call("POST", "/v1/keys", body)
     if as_json:
         print_json(made)
@@ -56,12 +59,25 @@ def list_keys(context: typer.Context, as_json: AsJson = False) -> None:
             key["id"],
             key["name"],
             " ".join(key["scopes"]),
+            key["budget"] or "",
             _day(key["created_at"]),
             "revoked" if key["revoked_at"] else _day(key["expires_at"]) or "never",
         )
         for key in found["keys"]
     )
-    table(("key", "name", "scopes", "created", "ends"), rows, empty="No keys yet.")
+    table(("key", "name", "scopes", "budget", "created", "ends"), rows, empty="No keys yet.")
+
+
+@app.command("budget")
+def set_budget(
+    context: typer.Context,
+    key_id: Annotated[str, typer.Argument(metavar="KEY")],
+    amount: Annotated[str, typer.Argument(help="What its tasks may cost a month, or `none`.")],
+) -> None:
+    """Set what the tasks of a key may cost a month; what is under way ends in any case."""
+    limit = None if amount == "none" else amount
+    key = session(context).client.call("PUT", f"/v1/keys/{key_id}/budget", {"budget": limit})
+    line(f"{key_id}: {key['budget'] or 'no limit of its own'}")
 
 
 @app.command()

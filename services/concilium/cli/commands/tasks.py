@@ -45,6 +45,9 @@ def show(context: typer.Context, task_id: TaskId, as_json: AsJson = False) -> No
     line(f"submitted {task.created_at:%Y-%m-%d %H:%M:%S} UTC, priority {task.priority}, trace {task.trace_id}")
     if task.replay_of:
         line(f"replay of {task.replay_of}")
+    if task.cost is not None:
+        unknown = f", and {task.cost.unpriced} without a price" if task.cost.unpriced else ""
+        line(f"cost {task.cost.amount:.4f} {task.cost.currency}{unknown}")
     line(f"request: {first_line(task.request.text, 200)}")
     for file in task.request.files:
         line(f"  attached {file.name} ({file.media_type}, {size(file.size)})")

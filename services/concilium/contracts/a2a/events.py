@@ -10,6 +10,7 @@ from concilium.contracts.a2a.parts import data_part, file_part, text_part
 from concilium.contracts.a2a.values import state_to_wire, to_value
 from concilium.contracts.base import JSON, utc_now
 from concilium.contracts.parts import FileRef
+from concilium.contracts.prices import EngineUse
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import Problem
 
@@ -21,6 +22,9 @@ PROBLEM: Final = "problem"
 
 DURATION: Final = "duration_s"
 """The metadata member of an ended run with the seconds it took at the agent, whoever followed it meanwhile."""
+
+USED: Final = "used"
+"""The metadata member of an ended run with what it asked of engines, a list of `EngineUse`."""
 
 
 def status(
@@ -49,11 +53,16 @@ def task(
     state: pb.TaskStatus,
     artifacts: Iterable[pb.Artifact] = (),
     duration_s: float | None = None,
+    *,
+    used: Iterable[EngineUse] = (),
 ) -> pb.Task:
-    """Return a task; an ended one says how many seconds it took."""
+    """Return a task; an ended one says how many seconds it took and what it asked of engines."""
     found = pb.Task(id=run_id, context_id=context_id, status=state, artifacts=artifacts)
     if duration_s is not None:
         to_value(duration_s, found.metadata.fields[DURATION])
+    asked = [use.model_dump(mode="json") for use in used]
+    if asked:
+        to_value(asked, found.metadata.fields[USED])
     return found
 
 

@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from a2a.types import a2a_pb2 as pb
 from google.protobuf import json_format, struct_pb2
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from concilium.contracts.a2a.events import DURATION, OUTPUT, PROBLEM
+from concilium.contracts.a2a.events import DURATION, OUTPUT, PROBLEM, USED
 from concilium.contracts.a2a.parts import Content, read_parts
 from concilium.contracts.a2a.values import from_value, state_from_wire
 from concilium.contracts.base import JSON
 from concilium.contracts.errors import Invalid
 from concilium.contracts.parts import FileRef
+from concilium.contracts.prices import EngineUse
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import Problem
 
@@ -46,9 +47,12 @@ class Final:
     """What the agent asks, while ``input-required``."""
     duration_s: float | None = None
     """Seconds the run took at the agent; None when it does not say."""
+    used: tuple[EngineUse, ...] = ()
+    """What it asked of engines, as it says."""
 
 
 StreamItem = Started | Progress | Final
+_USES: TypeAdapter[tuple[EngineUse, ...]] = TypeAdapter(tuple[EngineUse, ...])
 _ENDS = frozenset({TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED})
 
 
@@ -113,12 +117,12 @@ class StreamReader:
         own = contents.get(OUTPUT)
         output = _output_of(own if own else _joined(contents.values()))
         said = read_parts(status.message.parts)
-        took = _duration_of(metadata)
+        end = Final(state, output, files, duration_s=_duration_of(metadata), used=_used_of(metadata))
         if state is TaskState.COMPLETED:
-            return Final(state, output, files, duration_s=took)
+            return end
         if state in _ENDS:
-            return Final(state, output, files, question=said.text or "the agent asks for more", duration_s=took)
-        return Final(state, output, files, problem=_problem_of(state, said), duration_s=took)
+            return replace(end, question=said.text or "the agent asks for more")
+        return replace(end, problem=_problem_of(state, said))
 
 
 def _joined(contents: Collection[Content]) -> Content:
@@ -144,6 +148,16 @@ def _duration_of(metadata: struct_pb2.Struct) -> float | None:
     said = from_value(metadata.fields[DURATION])
     sensible = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and said >= 0
     return float(said) if sensible else None
+
+
+def _used_of(metadata: struct_pb2.Struct) -> tuple[EngineUse, ...]:
+    """Return what an ended run asked of engines; nothing when that is not said or makes no sense."""
+    if USED not in metadata.fields:
+        return ()
+    try:
+        return _USES.validate_python(from_value(metadata.fields[USED]))
+    except ValidationError:
+        return ()
 
 
 def _problem_of(state: TaskState, said: Content) -> Problem:

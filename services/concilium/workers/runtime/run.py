@@ -14,6 +14,7 @@ from concilium.contracts.base import JSON
 from concilium.contracts.limits import PROGRESS_EVERY_S
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import Problem
+from concilium.engine import Meter
 from concilium.workers.runtime.skillset import RunnableSkill
 
 StreamEvent = pb.Task | pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent
@@ -50,6 +51,8 @@ class Run:
     """``time.monotonic()``."""
     state: TaskState
     """``submitted`` while it waits for a slot, an older attempt's end or the agent's warm-up."""
+    meter: Meter = field(default_factory=Meter)
+    """Counts what the skill asks of its engine."""
     executing: bool = False
     """The skill's code has been started."""
     result: pb.Task | None = None

@@ -19,6 +19,7 @@ from concilium.contracts.errors import Conflict, Invalid, NotFound
 from concilium.contracts.skill import AgentManifest
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import Problem
+from concilium.engine import metered
 from concilium.workers.runtime.limits import CANCEL_WAIT_S, STOP_LONE_S
 from concilium.workers.runtime.metrics import Metrics
 from concilium.workers.runtime.run import Call, Outcome, Run
@@ -189,7 +190,8 @@ class Runs:
             report=run.report,
         )
         try:
-            result = await call.runnable.function(context, call.input)
+            with metered(run.meter):
+                result = await call.runnable.function(context, call.input)
         finally:
             if folder.exists():
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -203,7 +205,7 @@ class Runs:
     def _finish(self, run: Run, outcome: Outcome, duration_s: float) -> None:
         """Record the outcome, then tell it: a told result survives a crash of this process."""
         skill = run.call.runnable.skill.name
-        task = None if outcome.kind == "abandoned" else _task(run, outcome, duration_s)
+        task = None if outcome.kind == "abandoned" else self._ended_task(run, outcome, duration_s)
         if task is not None:
             self._save(run.run_id, task)
         if run.executing:
@@ -212,6 +214,11 @@ class Runs:
         self._metrics.ended.labels(skill, outcome.kind).inc()
         self._metrics.duration.labels(skill).observe(duration_s)
         run.finish(task)
+
+    def _ended_task(self, run: Run, outcome: Outcome, duration_s: float) -> pb.Task:
+        status = events.status(TaskState(outcome.kind), message_id=f"{run.run_id}.final", problem=outcome.problem)
+        used = run.meter.use(self._manifest.engine) if self._manifest.engine else ()
+        return events.task(run.run_id, run.call.context_id, status, outcome.artifacts, duration_s, used=used)
 
     def _save(self, run_id: str, task: pb.Task) -> None:
         try:
@@ -237,8 +244,3 @@ def _late(run: Run) -> Outcome:
 
 def _failed(kind: str, detail: str, *, retryable: bool) -> Outcome:
     return Outcome("failed", problem=Problem(type=kind, detail=detail, retryable=retryable))
-
-
-def _task(run: Run, outcome: Outcome, duration_s: float) -> pb.Task:
-    status = events.status(TaskState(outcome.kind), message_id=f"{run.run_id}.final", problem=outcome.problem)
-    return events.task(run.run_id, run.call.context_id, status, outcome.artifacts, duration_s)

@@ -1,0 +1,15 @@
+"""What a model needs and costs, computed from its configuration alone: nothing is loaded, nothing is measured."""
+
+from concilium.capacity.figures import HOURS_A_MONTH, Estimate, archive_bytes, estimate, month_cost
+from concilium.capacity.shape import QWEN3_30B_A3B, ModelShape, read_shape
+
+__all__ = [
+    "HOURS_A_MONTH",
+    "QWEN3_30B_A3B",
+    "Estimate",
+    "ModelShape",
+    "archive_bytes",
+    "estimate",
+    "month_cost",
+    "read_shape",
+]

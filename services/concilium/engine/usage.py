@@ -1,0 +1,64 @@
+"""Counting what is asked of engines, for whoever pays: a thought of the brain, or a run of a skill.
+
+The meter is ambient (a context variable), so that neither skills nor planners have to hand it on. Tasks and threads
+that are started while it runs inherit it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from concilium.contracts.base import JSON
+from concilium.contracts.prices import TOKENS_MAX, EngineName, EngineUse
+
+
+class Meter:
+    """Counts tokens; used from one event loop."""
+
+    def __init__(self) -> None:
+        self._input = self._output = self._uncounted = 0
+
+    def answer(self, reply: JSON) -> None:
+        """Count an answer by its ``usage`` (OpenAI's ``prompt_tokens``, ``completion_tokens``); note one without it."""
+        usage = reply.get("usage") if isinstance(reply, dict) else None
+        taken, given = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+        if taken is None or given is None:
+            self._uncounted += 1
+            return
+        self._input += taken
+        self._output += given
+
+    def spoken(self, characters: int) -> None:
+        """Count a text that was made speech: servers price it by its characters."""
+        self._input += characters
+
+    def use(self, engine: EngineName) -> tuple[EngineUse, ...]:
+        """Return what was counted as the use of an engine; nothing when it was not asked."""
+        if not (self._input or self._output or self._uncounted):
+            return ()
+        taken, given = min(self._input, TOKENS_MAX), min(self._output, TOKENS_MAX)
+        return (EngineUse(engine=engine, input_tokens=taken, output_tokens=given, uncounted=self._uncounted),)
+
+
+_running: ContextVar[Meter | None] = ContextVar("meter", default=None)
+
+
+@contextmanager
+def metered(meter: Meter) -> Iterator[None]:
+    """Count in this meter what is asked of engines inside."""
+    token = _running.set(meter)
+    try:
+        yield
+    finally:
+        _running.reset(token)
+
+
+def current() -> Meter:
+    """Return the running meter, or one that nobody reads."""
+    return _running.get() or Meter()
+
+
+def _count(usage: JSON, name: str) -> int | None:
+    """Return a member of ``usage``; None when it is no sensible number."""
+    found = usage.get(name) if isinstance(usage, dict) else None
+    return found if type(found) is int and 0 <= found <= TOKENS_MAX else None
