@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from concilium.cli.commands import agents, ask, keys, mesh, misc, tasks
+from concilium.cli.commands import agents, ask, backup, keys, mesh, misc, tasks
 from concilium.cli.commands.doctor import doctor
 from concilium.cli.errors import FAILED, INTERRUPTED, USAGE, CliError
 from concilium.cli.output import note
@@ -33,7 +33,18 @@ def options(
     context.obj = Session(url, key_file)
 
 
-for command in (mesh.up, mesh.down, mesh.status, mesh.logs, ask.ask, misc.gc, doctor, misc.version):
+for command in (
+    mesh.up,
+    mesh.down,
+    mesh.status,
+    mesh.logs,
+    ask.ask,
+    misc.gc,
+    backup.backup,
+    backup.restore,
+    doctor,
+    misc.version,
+):
     app.command()(command)
 app.add_typer(agents.app, name="agents")
 app.add_typer(tasks.app, name="tasks")

@@ -25,6 +25,8 @@ SOCKET_PATH_BYTES = 100
 READY_S = 180.0
 GIVE_UP_RESTARTS = 4
 POLL_S = 0.1
+RESTORE_MARK = "restore-unfinished"
+"""A file that is in a home while a restore moves things."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,14 @@ def prepare(home: Home) -> list[Path]:
     Stops what a killed supervisor left behind; call it only when none runs.
 
     Raises:
-        CliError: a port is taken, or the home's path is too long for a unix socket.
+        CliError: a port is taken, the home's path is too long for a unix socket, or a restore of it was cut off.
     """
+    mark = home.root / RESTORE_MARK
+    if mark.exists():
+        raise CliError(
+            f"a restore of {home.root} was cut off; parts of it are in {mark.read_text(encoding='utf-8').strip()}",
+            "run `concilium restore FILE --force` again",
+        )
     for folder in (home.root, home.run, home.logs):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not home.config.queue.url and len(os.fsencode(home.redis_socket)) > SOCKET_PATH_BYTES:

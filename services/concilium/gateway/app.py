@@ -29,7 +29,7 @@ from concilium.queue import Doorbell, Notices
 
 DESCRIPTION = "One request in, several agents at work, one answer out, nothing lost."
 _ROUTERS = (ask.router, tasks.router, admin.router, ops.router)
-_DOCUMENTED = (ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey, Event)
+_DOCUMENTED = (ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey, admin.Rotation, Event)
 """Models of the OpenAPI document that no signature names."""
 _EXTENDED = (events, files)
 """Modules that add their routes to the router of `tasks`."""
@@ -90,13 +90,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     try:
         await ensure_api_keys(home.keys, ledger)
-        sender = Sender(ledger, gateway.guard, secret_file(home.keys / "webhook.key", signing_secret), config.callbacks)
+        secret_file(home.keys / "webhook.key", signing_secret)
+        secret_file(home.keys / "mesh.key", random_key)
+        sender = Sender(ledger, gateway.guard, home.key_file("webhook"), config.callbacks)
         gateway.parts = Parts(
             ledger=ledger,
             doorbell=Doorbell(home.queue_url),
             auth=make_authenticator(ledger.find_key, config.gateway.rate_per_minute),
             sender=sender,
-            mesh_key=secret_file(home.keys / "mesh.key", random_key),
+            mesh_key=home.key_file("mesh"),
             session_key=secret_file(home.keys / "session.key", random_key).encode("ascii"),
         )
         loops: dict[str, Loop] = {"reconciler": partial(reconcile, gateway), "callbacks": sender.run}
