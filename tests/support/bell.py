@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,8 +96,8 @@ class Bell:
         """Return the tasks once ``done(tasks)`` says so."""
         end = time.monotonic() + WITHIN_S
         while not done(tasks := self.tasks()):
-            assert not {"input-required", "failed"} & set(tasks.values()), tasks
-            assert time.monotonic() < end, tasks
+            assert not {"input-required", "failed"} & set(tasks.values()), Counter(tasks.values())
+            assert time.monotonic() < end, Counter(tasks.values())
             time.sleep(0.1)
         return tasks
 

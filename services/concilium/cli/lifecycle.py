@@ -171,12 +171,33 @@ def _status(home: Home, process: Process, absent: str) -> ProcessStatus:
     )
 
 
+def refusal(home: Home) -> str:
+    """Return why the control plane takes no new tasks for lack of space; empty when it takes them or does not run."""
+    for process in mesh_processes(home):
+        if process.name == "control":
+            return _disk_word(process)
+    return ""
+
+
+def _disk_word(process: Process) -> str:
+    """Return what a control plane that is well otherwise says of its disk; empty for anything else."""
+    try:
+        assert process.listen is not None  # noqa: S101 - the control plane listens
+        said = httpx.get(process.listen.url + "/ready", timeout=2, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return ""
+    full = isinstance(said, dict) and said.get("ledger") == "ok" and said.get("disk") != "ok"
+    return str(said["disk"]) if full else ""
+
+
 def _ready(process: Process) -> bool:
     if process.listen is not None:
         try:
-            return httpx.get(process.listen.url + "/ready", timeout=2, trust_env=False).status_code == httpx.codes.OK
+            found = httpx.get(process.listen.url + "/ready", timeout=2, trust_env=False).status_code
         except httpx.HTTPError:
             return False
+        # A control plane whose disk is full runs: it ends what was begun and shows what there is.
+        return found == httpx.codes.OK or (process.name == "control" and bool(_disk_word(process)))
     if process.socket is not None:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(process.socket)) == 0

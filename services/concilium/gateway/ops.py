@@ -1,7 +1,6 @@
 """`/v1/agents`, `/health`, `/ready`, `/metrics`: what the mesh says of itself."""
 
 import asyncio
-import shutil
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -101,8 +100,11 @@ async def _ledger_word(gateway: Gateway) -> str:
 
 
 def _disk_word(gateway: Gateway) -> str:
-    free, kept = shutil.disk_usage(gateway.home.root).free, gateway.home.config.ledger.min_free_bytes
-    return "ok" if free >= kept else f"only {free} bytes free, {kept} are kept in reserve"
+    try:
+        refused = gateway.ledger.refusal()
+    except ConciliumError as error:
+        return error.detail
+    return refused.detail if refused else "ok"
 
 
 async def _queue_word(gateway: Gateway) -> str:

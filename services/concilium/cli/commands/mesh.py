@@ -70,13 +70,16 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show the processes of the mesh; exit code 1 when not all of them are ready."""
     current = session(context)
     found = lifecycle.status(current.home)
-    whole = all(entry.state == "running" for entry in found)
+    refused = lifecycle.refusal(current.home)
+    whole = all(entry.state == "running" for entry in found) and not refused
     if as_json:
         print_json(
             {
                 "home": str(current.home.root),
                 "url": current.local_url,
                 "ready": whole,
+                "accepting": bool(found) and not refused and any(e.name == "control" and e.pid for e in found),
+                "refusal": refused,
                 "supervisor": lifecycle.running(current.home),
                 "processes": [entry.as_json() for entry in found],
             }
@@ -98,6 +101,8 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
             ),
             empty="",
         )
+    if refused and not as_json:
+        note(f"New tasks are refused: {refused}", style="red")
     if not whole:
         if not as_json and lifecycle.running(current.home) is None:
             note("The mesh does not run; start it with `concilium up`")
