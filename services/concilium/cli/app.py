@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from concilium.cli.commands import agents, ask, backup, keys, mesh, misc, tasks
+from concilium.cli.commands import agents, ask, backup, keys, mesh, misc, service, tasks
 from concilium.cli.commands.doctor import doctor
 from concilium.cli.errors import FAILED, INTERRUPTED, USAGE, CliError
 from concilium.cli.output import note
@@ -49,6 +49,7 @@ for command in (
 app.add_typer(agents.app, name="agents")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(keys.app, name="keys")
+app.add_typer(service.app, name="service")
 app.add_typer(misc.config, name="config")
 
 
