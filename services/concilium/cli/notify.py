@@ -24,6 +24,8 @@ def notify(text: str) -> None:
 
 async def tell_when_ready(home: Home) -> None:
     """Say once that every process of the mesh is ready."""
-    while any(entry.state != "running" for entry in await asyncio.to_thread(lifecycle.status, home)):
+    whole = False
+    while not whole:
         await asyncio.sleep(LOOK_EVERY_S)
+        whole = all(entry.state == "running" for entry in await asyncio.to_thread(lifecycle.status, home))
     notify("READY=1\nSTATUS=every process is ready")

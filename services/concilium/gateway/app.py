@@ -14,7 +14,7 @@ from concilium.contracts.task import Event
 from concilium.gateway import admin, ask, events, files, ops, problems, runner_api, tasks
 from concilium.gateway.a2a import mount_a2a
 from concilium.gateway.auth import make_authenticator
-from concilium.gateway.background import Loop, hear, reconcile, running, think
+from concilium.gateway.background import Loop, hear, reconcile, running, think, tidy
 from concilium.gateway.callbacks import Sender
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
@@ -102,6 +102,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             session_key=secret_file(home.keys / "session.key", random_key).encode("ascii"),
         )
         loops: dict[str, Loop] = {"reconciler": partial(reconcile, gateway), "callbacks": sender.run}
+        if config.retention.every_hours:
+            loops["gc"] = partial(tidy, gateway)
         if notices:
             loops["notices"] = partial(hear, ledger, notices)
         if gateway.wake:
