@@ -20,6 +20,8 @@ from concilium.ledger.revive import revive
 Progress = Callable[[int, int], None]
 """Told how much is done and how much there is."""
 SQLITE, POSTGRES = "sqlite", "postgresql"
+_LEAVING_S = 3.0
+"""How long the server may take to let go of connections that were closed."""
 TABLES = (*schema.metadata.tables, "alembic_version")
 
 
@@ -137,10 +139,7 @@ def unused(url: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_UN)
             os.close(handle)
         return
-    with _opened(url) as conn:
-        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        count = conn.execute(text(others)).scalar_one()
-    if count:
+    if count := _connections(url):
         raise Conflict(f"{count} connections use the ledger's database; stop every control plane of it first")
     yield
 
@@ -156,6 +155,19 @@ def in_use(url: str) -> bool:
 def tables_of(conn: Connection) -> list[str]:
     """Return the ledger's tables that a database has."""
     return sorted(set(TABLES) & set(inspect(conn).get_table_names()))
+
+
+def _connections(url: str) -> int:
+    """Return how many others use a database, once those that are just leaving have left."""
+    others = text(
+        "SELECT count(*), pg_sleep(:pause) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+    until = time.monotonic() + _LEAVING_S
+    with _opened(url) as conn:
+        while (count := int(conn.execute(others, {"pause": 0.05}).scalar_one())) and time.monotonic() < until:
+            conn.execute(text("SELECT pg_stat_clear_snapshot()"))
+    return count
 
 
 def _describe(conn: Connection, kind: str, taken_at: float) -> Snapshot:
