@@ -49,8 +49,8 @@ class KeyFile:
 
         A crash in between leaves the old secret in force.
         """
-        end = time.time() + overlap_s
-        older = [*self._older, (end, self.current)] if overlap_s > 0 else []
+        before, end = self.current, time.time() + overlap_s
+        older = [*self._older, (end, before)] if overlap_s > 0 else []
         lines = "".join(f"{until:.0f} {old}\n" for until, old in older if until > time.time())
         if lines:
             _write(self._previous, lines)
