@@ -74,13 +74,13 @@ class Bell:
             base_url=self.url, headers={"Authorization": f"Bearer {secret}"}, timeout=60, trust_env=False
         )
 
-    def submit(self, name: str, **terms: Any) -> str:
-        """Hand over one request; return its task."""
+    def submit(self, name: str, key: str = "") -> str:
+        """Hand over one request under an idempotency key, by default the name; return its task."""
         with self.client() as client:
             answer = client.post(
                 "/v1/ask",
-                json={"text": f"ring the bell for {name}", **terms},
-                headers={"Idempotency-Key": name.replace(" ", "-")},
+                json={"text": f"ring the bell for {name}"},
+                headers={"Idempotency-Key": (key or name).replace(" ", "-")},
             )
             assert answer.status_code in {200, 202}, answer.text
             return str(answer.json()["id"])
@@ -88,9 +88,15 @@ class Bell:
     def tasks(self) -> dict[str, str]:
         """Return every task's state."""
         with self.client() as client:
-            found = client.get("/v1/tasks", params={"limit": 200})
-            assert found.status_code == 200, found.text
-            return {task["id"]: task["state"] for task in found.json()["tasks"]}
+            tasks: dict[str, str] = {}
+            page = [""]
+            while page:
+                before = {"before": min(tasks)} if tasks else {}
+                found = client.get("/v1/tasks", params={"limit": 200, **before})
+                assert found.status_code == 200, found.text
+                page = [task["id"] for task in found.json()["tasks"]]
+                tasks |= {task["id"]: task["state"] for task in found.json()["tasks"]}
+            return tasks
 
     def until(self, done: Any) -> dict[str, str]:
         """Return the tasks once ``done(tasks)`` says so."""

@@ -1,10 +1,12 @@
 """Taking a backup: the ledger of one moment, the files it names, and what the owner has written into the home."""
 
+import fcntl
 import os
 import re
+import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from concilium.ledger.blobs import Blobs
 FOLDER = "backups"
 """Below the home; the default place, and never a part of a backup."""
 _NAMED = re.compile(r"concilium-\d{8}T\d{6}Z\.tar\.gz")
+_SCRATCH = ".backup-"
 _TRIES = 3
 Report = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -53,7 +56,7 @@ def take(home: Home, target: Path | None, *, keys: bool, keep: int | None, repor
     path, named = _target(home, target)
     if keep is not None and not named:
         raise CliError("--keep counts the backups of a folder", "name a folder, not a file", code=USAGE)
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=path.parent) as scratch:
+    with _only(path.parent), tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=path.parent) as scratch:
         copy = Path(scratch) / LEDGER
         found, missing = _ledger(home, copy, report)
         with writing(path, home.config.ledger.min_free_bytes) as writer:
@@ -93,6 +96,23 @@ def _target(home: Home, target: Path | None) -> tuple[Path, bool]:
     if target.exists() and not target.is_file():
         raise CliError(f"{target} is no file", code=USAGE)
     return target.parent.resolve() / target.name, False
+
+
+@contextmanager
+def _only(folder: Path) -> Iterator[None]:
+    """Be the only backup into a folder, and remove what one that was killed left there."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in folder.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(left)
+        for left in folder.glob("concilium-*.tar.gz.part"):
+            left.unlink()
+        yield
+    except BlockingIOError as error:
+        raise CliError(f"another backup is being written into {folder}", "wait for its end") from error
+    finally:
+        os.close(handle)
 
 
 def _ledger(home: Home, copy: Path, report: Report) -> tuple[snapshot.Snapshot, list[str]]:
@@ -159,10 +179,3 @@ def _thin_out(folder: Path, keep: int) -> tuple[str, ...]:
     for path in old:
         path.unlink()
     return tuple(path.name for path in old)
-
-
-def age_of_newest(home: Home) -> float | None:
-    """Return the seconds since the newest backup in the home's own folder; None when there is none."""
-    folder = home.root / FOLDER
-    times = [path.stat().st_mtime for path in folder.glob("*.tar.gz")] if folder.is_dir() else []
-    return time.time() - max(times) if times else None
