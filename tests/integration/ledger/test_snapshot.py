@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from concilium.cli.app import run
 from concilium.contracts.errors import Conflict, StaleLease, Unavailable
 from concilium.contracts.limits import FENCE_ERA
 from concilium.ledger import snapshot
@@ -142,3 +143,38 @@ async def test_a_snapshot_of_what_is_no_ledger_is_refused(url: str, tmp_path: Pa
         await asyncio.to_thread(snapshot.take, url, tmp_path / "copy")
     with pytest.raises(Unavailable):
         await asyncio.to_thread(snapshot.take, "postgresql://nobody@/none?host=/nonexistent", tmp_path / "copy")
+
+
+def test_a_home_on_postgresql_is_backed_up_and_restored_by_the_command(
+    postgres,  # type: ignore[no-untyped-def]  # fixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = postgres.database()
+    monkeypatch.setenv("CONCILIUM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CONCILIUM_LEDGER__URL", url)
+
+    async def fill(text: str) -> None:
+        async with hands(url, tmp_path / "home" / "blobs") as mesh:
+            await mesh.ledger.put_blob(text.encode(), key_id="key_1")
+            await mesh.submit(text)
+
+    async def tasks() -> list[str]:
+        async with hands(url, tmp_path / "home" / "blobs") as mesh:
+            await mesh.complete(await mesh.one())
+            return [task.request.text for task in await mesh.ledger.list_tasks(limit=9)]
+
+    asyncio.run(fill("a"))
+    archive = str(tmp_path / "mesh.tar.gz")
+    assert run(["backup", archive]) == 0
+    asyncio.run(fill("b"))
+    assert run(["restore", archive]) == 1
+    assert "--force" in capsys.readouterr().err
+    assert run(["restore", archive, "--force"]) == 0
+    assert asyncio.run(tasks()) == ["a"]
+    assert len([path for path in (tmp_path / "home" / "blobs").rglob("*") if path.is_file()]) == 1
+    # Into an empty home beside a database that is in use: the database counts too.
+    monkeypatch.setenv("CONCILIUM_HOME", str(tmp_path / "other"))
+    assert run(["restore", archive]) == 1
+    assert "holds a ledger already" in capsys.readouterr().err
