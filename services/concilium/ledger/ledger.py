@@ -167,7 +167,7 @@ class Ledger(OpenLedger):
         return await self._read(keys.list_all)
 
     async def rotate_key(self, key: str, overlap_s: float) -> tuple[ApiKey, str]:
-        """Give a key (its id, or its secret's hash) another secret. Raises `NotFound`, `Conflict` when it was revoked."""
+        """Give a key (its id, or its secret's hash) another secret. Raises `NotFound`, `Conflict` when revoked."""
         secret = keys.new_secret()
         return await self._write(keys.rotate, key, keys.hash_of(secret), overlap_s), secret
 
