@@ -14,6 +14,7 @@ from concilium.contracts.errors import Invalid, Unavailable
 from concilium.contracts.money import from_micros
 from concilium.contracts.prices import Prices, parse_prices
 from concilium.contracts.skill import AgentManifest, Catalog
+from concilium.keyring import KeyFile
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -86,6 +87,12 @@ class Home:
             )
         return prices
 
+    def with_config(self, config: MeshConfig) -> "Home":
+        """Return this home under another configuration than the one that is in it."""
+        found = Home(self.root, self.environ)
+        vars(found)["config"] = config  # what the cached property would have read
+        return found
+
     @property
     def agents(self) -> Path:
         """The folder of the owner's own agents."""
@@ -135,6 +142,10 @@ class Home:
         host = self.config.agents.host
         here = {name: f"http://{host}:{self.agent_port(name)}" for name in self.config.agents.start}
         return here | self.config.runner.agents
+
+    def key_file(self, name: str) -> KeyFile:
+        """Return the secret ``keys/<name>.key`` for a process that lives through its rotation."""
+        return KeyFile(self.keys, name)
 
     def secret(self, name: str) -> str:
         """Return the secret in ``keys/<name>.key``. Raises `Unavailable` when there is none."""

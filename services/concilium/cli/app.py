@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from concilium.cli.commands import agents, ask, costs, keys, mesh, misc, tasks
+from concilium.cli.commands import agents, ask, backup, costs, keys, mesh, misc, service, tasks
 from concilium.cli.commands.doctor import doctor
 from concilium.cli.errors import FAILED, INTERRUPTED, USAGE, CliError
 from concilium.cli.output import note
@@ -33,12 +33,24 @@ def options(
     context.obj = Session(url, key_file)
 
 
-for command in (mesh.up, mesh.down, mesh.status, mesh.logs, ask.ask, misc.gc, doctor, misc.version):
+for command in (
+    mesh.up,
+    mesh.down,
+    mesh.status,
+    mesh.logs,
+    ask.ask,
+    misc.gc,
+    backup.backup,
+    backup.restore,
+    doctor,
+    misc.version,
+):
     app.command()(command)
 app.add_typer(agents.app, name="agents")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(keys.app, name="keys")
 app.add_typer(costs.app, name="costs")
+app.add_typer(service.app, name="service")
 app.add_typer(misc.config, name="config")
 
 

@@ -118,11 +118,13 @@ def ports(home: Home) -> Iterator[Finding]:
 
 def disk(home: Home) -> Iterator[Finding]:
     """Room for tasks and files."""
-    place = next(folder for folder in (home.root, *home.root.parents) if folder.is_dir())
-    free, kept = shutil.disk_usage(place).free, home.config.ledger.min_free_bytes
-    low = free < kept
-    advice = f"new tasks are refused below {size(kept)}: free some space, or run `concilium gc`" if low else ""
-    yield Finding("disk", Grade.MISSING if low else Grade.OK, f"{size(free)} free at {place}", advice)
+    kept = home.config.ledger.min_free_bytes
+    for wanted in dict.fromkeys((home.root, home.blobs.parent)):
+        place = next(folder for folder in (wanted, *wanted.parents) if folder.is_dir())
+        free = shutil.disk_usage(place).free
+        low = free < kept
+        advice = f"new tasks are refused below {size(kept)}: free some space, or run `concilium gc`" if low else ""
+        yield Finding("disk", Grade.MISSING if low else Grade.OK, f"{size(free)} free at {place}", advice)
 
 
 def privacy(home: Home) -> Iterator[Finding]:

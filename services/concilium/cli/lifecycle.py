@@ -25,6 +25,8 @@ SOCKET_PATH_BYTES = 100
 READY_S = 180.0
 GIVE_UP_RESTARTS = 4
 POLL_S = 0.1
+RESTORE_MARK = "restore-unfinished"
+"""A file that is in a home while a restore moves things."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,16 @@ def prepare(home: Home) -> list[Path]:
     Stops what a killed supervisor left behind; call it only when none runs.
 
     Raises:
-        CliError: a port is taken, or the home's path is too long for a unix socket.
+        CliError: a port is taken, the home's path is too long for a unix socket, or a restore of it was cut off.
         Invalid: the prices make no sense.
     """
     _ = home.prices
+    mark = home.root / RESTORE_MARK
+    if mark.exists():
+        raise CliError(
+            f"a restore of {home.root} was cut off; parts of it are in {mark.read_text(encoding='utf-8').strip()}",
+            "run `concilium restore FILE --force` again",
+        )
     for folder in (home.root, home.run, home.logs):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not home.config.queue.url and len(os.fsencode(home.redis_socket)) > SOCKET_PATH_BYTES:
@@ -165,12 +173,33 @@ def _status(home: Home, process: Process, absent: str) -> ProcessStatus:
     )
 
 
+def refusal(home: Home) -> str:
+    """Return why the control plane takes no new tasks for lack of space; empty when it takes them or does not run."""
+    for process in mesh_processes(home):
+        if process.name == "control":
+            return _disk_word(process)
+    return ""
+
+
+def _disk_word(process: Process) -> str:
+    """Return what a control plane that is well otherwise says of its disk; empty for anything else."""
+    try:
+        assert process.listen is not None  # noqa: S101 - the control plane listens
+        said = httpx.get(process.listen.url + "/ready", timeout=2, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return ""
+    full = isinstance(said, dict) and said.get("ledger") == "ok" and said.get("disk") != "ok"
+    return str(said["disk"]) if full else ""
+
+
 def _ready(process: Process) -> bool:
     if process.listen is not None:
         try:
-            return httpx.get(process.listen.url + "/ready", timeout=2, trust_env=False).status_code == httpx.codes.OK
+            found = httpx.get(process.listen.url + "/ready", timeout=2, trust_env=False).status_code
         except httpx.HTTPError:
             return False
+        # A control plane whose disk is full runs: it ends what was begun and shows what there is.
+        return found == httpx.codes.OK or (process.name == "control" and bool(_disk_word(process)))
     if process.socket is not None:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(process.socket)) == 0

@@ -74,7 +74,7 @@ class Tester:
         skill = next(skill for skill in self.agent.skills if skill.name == case.skill)
         try:
             async with asyncio.timeout(skill.deadline_s + LATE_S):
-                endpoint = await find(client, self.agent, self.base_url, self.shown)
+                endpoint = await find(client, self.agent, self.base_url, lambda: self.shown)
                 given = prepare(case, self.folder)
                 items = send(client, endpoint, lease_of(self.agent, case, given, skill.deadline_s), given.files)
                 if case.slow:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -91,7 +91,7 @@ class Keeper:
                 stdout=log,
                 stderr=log,
                 cwd=self.home.root,
-                env={**os.environ, "CONCILIUM_HOME": str(self.home.root), "PYTHONUNBUFFERED": "1"},
+                env=_environment(self.home),
                 start_new_session=True,
             )
         except OSError as error:
@@ -116,6 +116,12 @@ class Keeper:
             return
 
 
+def _environment(home: Home) -> dict[str, str]:
+    """Return what a process of the mesh is started with; the service manager is told by the supervisor alone."""
+    own = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    return own | {"CONCILIUM_HOME": str(home.root), "PYTHONUNBUFFERED": "1"}
+
+
 async def _end(child: asyncio.subprocess.Process) -> None:
     """End a child and all it started: kindly, and by force after `GRACE_S` seconds."""
     family = pidfile.descendants(child.pid)
@@ -135,7 +141,11 @@ def _end_group(leader: int) -> None:
         return
 
 
-async def supervise(home: Home) -> None:
+Beside = Callable[[Home], Coroutine[None, None, None]]
+"""What runs beside the processes until they are stopped."""
+
+
+async def supervise(home: Home, beside: Beside | None = None) -> None:
     """Run the mesh of a home until SIGTERM or SIGINT."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -148,9 +158,12 @@ async def supervise(home: Home) -> None:
     for keeper in keepers:
         keeper.start()
     say(f"started {', '.join(process.name for process in processes)} for {home.root}")
-    rotation = asyncio.create_task(_rotate_logs(home, processes))
+    chores = [asyncio.create_task(_rotate_logs(home, processes))]
+    if beside is not None:
+        chores.append(asyncio.create_task(beside(home)))
     await told.wait()
-    rotation.cancel()
+    for chore in chores:
+        chore.cancel()
     say("stopping")
     for group in _stop_order(keepers):
         await asyncio.gather(*(keeper.stop() for keeper in group))
@@ -181,13 +194,13 @@ async def _rotate_logs(home: Home, processes: tuple[Process, ...]) -> None:
             logfile.rotate(log_file(home, name))
 
 
-def main() -> int:
+def main(beside: Beside | None = None) -> int:
     """Supervise the mesh of ``CONCILIUM_HOME``; return 0 after a stop, 1 when another supervisor is there."""
     keep_private()
     home = Home.find()
     try:
         with only_supervisor(home):
-            asyncio.run(supervise(home))
+            asyncio.run(supervise(home, beside))
     except BlockingIOError:
         say("another supervisor runs this home")
         return 1

@@ -99,6 +99,8 @@ class RetentionConfig(Section):
     tasks_days: int = Field(default=30, ge=1)
     events_days: int = Field(default=30, ge=1)
     blobs_gib: float = Field(default=20.0, gt=0)
+    every_hours: float = Field(default=24.0, ge=0)
+    """How often the mesh applies these limits by itself; 0: never, `concilium gc` does."""
 
 
 class BudgetConfig(Section):

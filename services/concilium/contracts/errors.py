@@ -85,3 +85,9 @@ class BudgetExhausted(ConciliumError):
 
 class Unavailable(ConciliumError):
     type, title, status = "unavailable", "The service cannot take this now", 503
+
+
+class DiskFull(Unavailable):
+    """503 and not 507: with ``Retry-After``, since new tasks are taken again as soon as there is room."""
+
+    type, title = "disk-full", "There is no room for new tasks"

@@ -24,6 +24,10 @@ GRANTS_MAX = 5
 """How often one attempt may be handed to a runner before it counts as failed (a step that kills its runner)."""
 
 ATTEMPTS_MAX = 3
+FENCE_ERA = 1_000_000
+"""Fences of unfinished work rise to the next multiple of this when a ledger is restored: agents that know a later
+history than the ledger take whatever comes for newer, and what they remember of that step for another's."""
+
 RETRY_BASE_S = 1.0
 RETRY_MAX_S = 60.0
 

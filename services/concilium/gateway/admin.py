@@ -20,7 +20,9 @@ from concilium.ledger import ApiKey, Delivery, GcReport
 
 router = APIRouter(tags=["admin"])
 
-YEARS_10_S = 10 * 365 * 86_400
+DAY_S = 86_400
+YEARS_10_S = 10 * 365 * DAY_S
+OVERLAP_MAX_S = 30 * DAY_S
 _GETS = problems(401, 403, 429, 503)
 _ACTS = problems(401, 403, 404, 409, 429, 503)
 
@@ -35,6 +37,14 @@ class NewKey(BaseModel):
     rate_per_minute: int | None = Field(default=None, ge=1, le=10_000_000)
     budget: Money | None = None
     """What its tasks may cost a month, in the currency of the prices; absent: no limit of its own."""
+
+
+class Rotation(BaseModel):
+    """How a key gets another secret."""
+
+    model_config = ConfigDict(extra="forbid")
+    overlap_s: float = Field(default=DAY_S, ge=0, le=OVERLAP_MAX_S, allow_inf_nan=False)
+    """Seconds for which the secret before is still taken; 0: it is refused at once."""
 
 
 class CreatedKey(Model):
@@ -89,6 +99,27 @@ async def create_key(request: Request) -> Response:
         budget=wish.budget,
     )
     answer = json_answer(CreatedKey(key=key, secret=secret), 201)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+@router.post(
+    "/v1/keys/{key_id}/rotate",
+    summary="Give a key another secret",
+    response_model=CreatedKey,
+    responses=_ACTS | problems(400, 408, 413, 415, 422),
+    openapi_extra=SECURED | json_body("Rotation"),
+)
+async def rotate_key(request: Request, key_id: str) -> Response:
+    """Give a key, named by its id or by the SHA-256 of its secret in hex, another secret.
+
+    It stays the same key: its tasks stay visible to it. The secret before is taken until the overlap is over.
+    """
+    gateway, _ = await admin(request)
+    wish = await read_model(request, Rotation)
+    key, secret = await gateway.ledger.rotate_key(key_id, wish.overlap_s)
+    gateway.auth.forget(key.id)
+    answer = json_answer(CreatedKey(key=key, secret=secret))
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

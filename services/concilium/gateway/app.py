@@ -14,7 +14,7 @@ from concilium.contracts.task import Event
 from concilium.gateway import admin, ask, costs, events, files, ops, problems, runner_api, tasks
 from concilium.gateway.a2a import mount_a2a
 from concilium.gateway.auth import make_authenticator
-from concilium.gateway.background import Loop, hear, reconcile, running, think, watch_budgets
+from concilium.gateway.background import Loop, hear, reconcile, running, think, tidy, watch_budgets
 from concilium.gateway.callbacks import Sender
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
@@ -29,7 +29,7 @@ from concilium.queue import Doorbell, Notices
 
 DESCRIPTION = "One request in, several agents at work, one answer out, nothing lost."
 _ROUTERS = (ask.router, tasks.router, admin.router, costs.router, ops.router)
-_DOCUMENTED = (ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey, costs.NewBudget, Event)
+_DOCUMENTED = (ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey, admin.Rotation, costs.NewBudget, Event)
 """Models of the OpenAPI document that no signature names."""
 _EXTENDED = (events, files)
 """Modules that add their routes to the router of `tasks`."""
@@ -93,13 +93,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     try:
         await ensure_api_keys(home.keys, ledger)
-        sender = Sender(ledger, gateway.guard, secret_file(home.keys / "webhook.key", signing_secret), config.callbacks)
+        secret_file(home.keys / "webhook.key", signing_secret)
+        secret_file(home.keys / "mesh.key", random_key)
+        sender = Sender(ledger, gateway.guard, home.key_file("webhook"), config.callbacks)
         gateway.parts = Parts(
             ledger=ledger,
             doorbell=Doorbell(home.queue_url),
             auth=make_authenticator(ledger.find_key, config.gateway.rate_per_minute),
             sender=sender,
-            mesh_key=secret_file(home.keys / "mesh.key", random_key),
+            mesh_key=home.key_file("mesh"),
             session_key=secret_file(home.keys / "session.key", random_key).encode("ascii"),
         )
         loops: dict[str, Loop] = {
@@ -107,6 +109,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             "callbacks": sender.run,
             "budgets": partial(watch_budgets, gateway),
         }
+        if config.retention.every_hours:
+            loops["gc"] = partial(tidy, gateway)
         if notices:
             loops["notices"] = partial(hear, ledger, notices)
         if gateway.wake:

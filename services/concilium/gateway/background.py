@@ -20,6 +20,8 @@ Loop = Callable[[], Awaitable[None]]
 SWEEP_EVERY_S = 1.0
 LOOK_AT_BUDGETS_EVERY_S = 10.0
 RESTART_AFTER_S = 1.0
+FIRST_TIDY_S = 600.0
+"""A mesh that is started anew every day is tidied too."""
 
 log = structlog.get_logger("concilium.background")
 
@@ -32,6 +34,21 @@ async def reconcile(gateway: Gateway) -> None:
         except ConciliumError as error:
             log.warning("sweep.refused", detail=error.detail)
         await asyncio.sleep(SWEEP_EVERY_S)
+
+
+async def tidy(gateway: Gateway) -> None:
+    """Apply the retention soon after the start and then as often as it says, until cancelled."""
+    keep = gateway.home.config.retention
+    pause = min(FIRST_TIDY_S, keep.every_hours * 3600)
+    while True:
+        await asyncio.sleep(pause)
+        pause = keep.every_hours * 3600
+        try:
+            report = await gateway.ledger.gc(keep)
+        except ConciliumError as error:
+            log.warning("gc.refused", detail=error.detail)
+        else:
+            log.info("gc", **report.model_dump())
 
 
 async def think(gateway: Gateway, wake: Wake) -> None:

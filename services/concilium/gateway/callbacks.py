@@ -18,6 +18,7 @@ from concilium.contracts.base import utc_now
 from concilium.contracts.config import CallbackConfig
 from concilium.contracts.errors import ConciliumError
 from concilium.gateway.ssrf import CallbackRefused, Guard, GuardedResolver, parse, redacted
+from concilium.keyring import KeyFile
 from concilium.ledger import Delivery, Ledger
 
 POLL_S = 1.0
@@ -29,10 +30,10 @@ log = structlog.get_logger("concilium.callbacks")
 class Sender:
     """Takes due callbacks from the outbox and delivers them side by side."""
 
-    def __init__(self, ledger: Ledger, guard: Guard, secret: str, config: CallbackConfig) -> None:
+    def __init__(self, ledger: Ledger, guard: Guard, secret: KeyFile, config: CallbackConfig) -> None:
         self._ledger = ledger
         self._guard = guard
-        self._webhook = Webhook(secret)
+        self._secret = secret
         self._timeout = aiohttp.ClientTimeout(total=config.timeout_s)
         self._attempts = config.attempts
         self._kick = asyncio.Event()
@@ -120,7 +121,8 @@ class Sender:
             "user-agent": "concilium",
             "webhook-id": delivery.id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._webhook.sign(delivery.id, now, body),
+            # While a secret is being replaced each is signed with, so that a receiver may know either.
+            "webhook-signature": " ".join(Webhook(s).sign(delivery.id, now, body) for s in self._secret.accepted()),
         }
 
 

@@ -1,8 +1,6 @@
 """`/v1/agents`, `/health`, `/ready`, `/metrics`: what the mesh says of itself."""
 
 import asyncio
-import hmac
-import shutil
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -89,7 +87,7 @@ async def ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Return the counts of the control plane, to an admin's key or the mesh key."""
     gateway = gateway_of(request)
-    if not hmac.compare_digest(presented(request).encode(), gateway.running.mesh_key.encode()):
+    if not gateway.running.mesh_key.matches(presented(request)):
         await gateway.auth.require(request, Scope.ADMIN)
     costs = await gateway.ledger.costs(Asked(By.NODE))
     text = gateway.metrics.render(await gateway.ledger.stats(), costs)
@@ -105,8 +103,11 @@ async def _ledger_word(gateway: Gateway) -> str:
 
 
 def _disk_word(gateway: Gateway) -> str:
-    free, kept = shutil.disk_usage(gateway.home.root).free, gateway.home.config.ledger.min_free_bytes
-    return "ok" if free >= kept else f"only {free} bytes free, {kept} are kept in reserve"
+    try:
+        refused = gateway.ledger.refusal()
+    except ConciliumError as error:
+        return error.detail
+    return refused.detail if refused else "ok"
 
 
 async def _queue_word(gateway: Gateway) -> str:

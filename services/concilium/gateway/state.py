@@ -14,6 +14,7 @@ from concilium.gateway.callbacks import Sender
 from concilium.gateway.metrics import Metrics
 from concilium.gateway.ssrf import Guard
 from concilium.home import Home
+from concilium.keyring import KeyFile
 from concilium.ledger import Ledger, Ring
 from concilium.ledger.tx import AdvanceFn
 from concilium.queue import Doorbell
@@ -27,7 +28,7 @@ class Parts:
     doorbell: Doorbell
     auth: Authenticator
     sender: Sender
-    mesh_key: str
+    mesh_key: KeyFile
     """By it the agents of the mesh know each other."""
     session_key: bytes
     """Signs the cookies of browser sessions."""

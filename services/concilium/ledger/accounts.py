@@ -48,6 +48,11 @@ class Accounts(OpenLedger):
         """Return every key, oldest first."""
         return await self._read(keys.list_all)
 
+    async def rotate_key(self, key: str, overlap_s: float) -> tuple[ApiKey, str]:
+        """Give a key (its id, or its secret's hash) another secret. Raises `NotFound`, `Conflict` when revoked."""
+        secret = keys.new_secret()
+        return await self._write(keys.rotate, key, keys.hash_of(secret), overlap_s), secret
+
     async def revoke_key(self, key_id: str) -> None:
         """Revoke a key at once. Raises `NotFound`."""
         await self._write(keys.revoke, key_id)

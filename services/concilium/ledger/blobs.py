@@ -78,6 +78,10 @@ class Blobs:
             if not _touch(self.path(digest)):
                 raise NotFound(f"no blob {digest}; PUT it first")
 
+    def hold(self, sha256: str) -> bool:
+        """Keep a blob from `gc` for another day; False when it is not here."""
+        return _touch(self.path(sha256))
+
     def untouched(self) -> Iterator[str]:
         """Yield the blobs that nobody has put for `KEEP_S`."""
         for path in self.root.glob(_FILES):

@@ -1,10 +1,12 @@
 """Garbage collection: old tasks, old events, then blobs that nobody refers to any more."""
 
 import asyncio
+from contextlib import suppress
 from itertools import islice
 
 from concilium.contracts.config import RetentionConfig
-from concilium.ledger import retention
+from concilium.contracts.errors import IllegalTransition, NotFound
+from concilium.ledger import control, retention
 from concilium.ledger.blobs import Blobs
 from concilium.ledger.models import GcReport
 from concilium.ledger.retention import DAY_S
@@ -16,6 +18,9 @@ _GIB = 1 << 30
 async def collect(store: Store, blobs: Blobs, keep: RetentionConfig) -> GcReport:
     """Apply a retention; safe beside running work."""
     now = store.clock.now()
+    for task_id in await store.read(retention.unanswered, now - keep.tasks_days * DAY_S):
+        with suppress(IllegalTransition, NotFound):  # answered or canceled just now
+            await store.write(control.cancel, task_id, f"nobody answered its question for {keep.tasks_days} days")
     tasks = await _remove_tasks(store, now - keep.tasks_days * DAY_S)
     events = await store.write(retention.remove_events, now - keep.events_days * DAY_S)
     forgotten = await store.write(retention.remove_idempotency)

@@ -172,7 +172,8 @@ class Draft:
         if any((run.step, run.attempt) == (order.step, order.attempt) for run in self.runs):
             raise ConciliumError(f"task {self.row.id}: attempt {order.attempt} of '{order.step}' exists already")
         now = self.tx.now
-        fence = max((run.fence for run in self.runs if run.step == order.step), default=0)
+        era = self.row.think_fence // limits.FENCE_ERA * limits.FENCE_ERA
+        fence = max(era, *(run.fence for run in self.runs if run.step == order.step), 0)
         run = StepRow(
             task_id=self.row.id, step=order.step, attempt=order.attempt, ordinal=len(self.runs) + 1,
             agent=order.agent, skill=order.skill, effects=effects.value, state=state.value,

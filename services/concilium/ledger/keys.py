@@ -4,18 +4,23 @@ import hashlib
 import secrets
 from decimal import Decimal
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, or_, select
 
 from concilium.contracts.base import new_id
-from concilium.contracts.errors import Invalid, NotFound
+from concilium.contracts.errors import Conflict, Invalid, NotFound
 from concilium.contracts.money import from_micros, to_micros
 from concilium.ledger import schema
 from concilium.ledger.codec import at, dumps, loads
 from concilium.ledger.models import ApiKey
 from concilium.ledger.tx import Tx
 
-_k = schema.api_keys.c
+_k, _old = schema.api_keys.c, schema.old_secrets.c
 _BY_HASH = select(*_k).where(_k.sha256 == bindparam("sha256"))
+_BY_OLD_HASH = (
+    select(*_k, _old.until)
+    .join_from(schema.old_secrets, schema.api_keys, _old.key_id == _k.id)
+    .where(_old.sha256 == bindparam("sha256"))
+)
 PREFIX = "ck_"
 
 
@@ -53,9 +58,46 @@ def create(
 
 
 def find(conn: Connection, sha256: str) -> ApiKey | None:
-    """Return the key with that hash; whether it is `ApiKey.active` is the caller's to judge."""
+    """Return the key with that hash; whether it is `ApiKey.active` is the caller's to judge.
+
+    Under a secret from before its rotation a key expires when that secret does.
+    """
     row = conn.execute(_BY_HASH, {"sha256": sha256}).first()
-    return _key_of(row) if row is not None else None
+    if row is not None:
+        return _key_of(row)
+    row = conn.execute(_BY_OLD_HASH, {"sha256": sha256}).first()
+    if row is None:
+        return None
+    key, until = _key_of(row), at(row._mapping["until"])
+    return key.model_copy(update={"expires_at": min(until, key.expires_at or until)})
+
+
+def rotate(tx: Tx, key: str, sha256: str, overlap_s: float) -> ApiKey:
+    """Give a key another secret; the one before is good for so many seconds more, for 0 none of the old ones is.
+
+    Args:
+        tx: the transaction.
+        key: the key's id, or the hash of its present secret.
+        sha256: the hash of the new secret.
+        overlap_s: seconds.
+
+    Raises:
+        NotFound: there is no such key.
+        Conflict: it was revoked.
+    """
+    row = tx.conn.execute(tx.locked(select(*_k).where(or_(_k.id == key, _k.sha256 == key)))).first()
+    if row is None:
+        raise NotFound(f"no key '{key}'")
+    found = row._mapping
+    if found["revoked_at"] is not None:
+        raise Conflict(f"key {found['id']} was revoked; create another")
+    if overlap_s <= 0:
+        still = (_old.key_id == found["id"]) & (_old.until > tx.now)
+        tx.conn.execute(schema.old_secrets.update().where(still).values(until=tx.now))
+    until = tx.now + overlap_s
+    tx.conn.execute(schema.old_secrets.insert(), [{"sha256": found["sha256"], "key_id": found["id"], "until": until}])
+    tx.conn.execute(schema.api_keys.update().where(_k.id == found["id"]).values(sha256=sha256))
+    return _key_of(row)
 
 
 def list_all(conn: Connection) -> list[ApiKey]:

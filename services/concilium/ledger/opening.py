@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 
 from concilium.contracts import limits
 from concilium.contracts.config import BudgetConfig
-from concilium.contracts.errors import Invalid, Unavailable
+from concilium.contracts.errors import DiskFull, Invalid, Unavailable
 from concilium.contracts.prices import Prices
 from concilium.ledger import reads
 from concilium.ledger.blobs import Blobs
@@ -112,6 +112,10 @@ class OpenLedger:
                 news.changed.clear()
         return True
 
+    def refusal(self) -> DiskFull | None:
+        """Return why new tasks are refused for lack of space, None when they are taken."""
+        return self._space.refusal()
+
     def wake(self, task_ids: set[str]) -> None:
         """Wake the waiters of tasks that another process has changed (e.g. on a published note)."""
         self._waiters.wake(dict.fromkeys(task_ids, 0))
@@ -137,8 +141,7 @@ class OpenLedger:
     def _refusal(self, error: DBAPIError | OSError) -> Exception:
         """Return what the caller is told of a database's or disk's trouble."""
         if is_disk_full(error):
-            self._space.filled()
-            return Unavailable("the disk is full; free some space (`concilium gc`) and try again", retry_after_s=5)
+            return self._space.filled()
         if isinstance(error, OperationalError | InterfaceError):
             return Unavailable("the database cannot be used now; try again", retry_after_s=1)
         return error

@@ -36,8 +36,12 @@ class PostgresStore(Store):
             pool_pre_ping=False,
             connect_args={"prepare_threshold": 2, "connect_timeout": 10},
         )
-        with self._engine.begin() as conn:
-            migrate.upgrade(conn)
+        try:
+            with self._engine.begin() as conn:
+                migrate.upgrade(conn)
+        except BaseException:
+            self._engine.dispose()
+            raise
         count_statements(self._engine, self.counters)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ledger-db")
         self._guard = threading.Lock()

@@ -20,6 +20,12 @@ def old_tasks(conn: Connection, before: float) -> list[str]:
     return list(conn.execute(query).scalars())
 
 
+def unanswered(conn: Connection, before: float) -> list[str]:
+    """Return tasks that have waited for their caller since before a time."""
+    waits = [TaskState.INPUT_REQUIRED.value, TaskState.AUTH_REQUIRED.value]
+    return list(conn.execute(select(_t.id).where(_t.state.in_(waits), _t.paused_at < before)).scalars())
+
+
 def remove_tasks(tx: Tx, task_ids: list[str]) -> int:
     """Delete finished tasks with all that hangs on them; return how many."""
     tx.conn.execute(delete(schema.idempotency).where(schema.idempotency.c.task_id.in_(task_ids)))

@@ -155,6 +155,15 @@ api_keys = Table(
     UniqueConstraint("sha256"),
 )
 
+old_secrets = Table(
+    "old_secrets",
+    metadata,
+    Column("sha256", String, primary_key=True),
+    Column("key_id", String, ForeignKey("api_keys.id", ondelete="CASCADE"), nullable=False),
+    Column("until", Float, nullable=False),
+)
+Index("ix_old_secrets_key_id", old_secrets.c.key_id)
+
 outbox = Table(
     "outbox",
     metadata,

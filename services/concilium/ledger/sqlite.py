@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ from concilium.ledger.tx import Rules, Tx
 GROUP_MAX = 64
 """Operations in one transaction."""
 _READERS = 3
+_COPY_PAGES = 4096
+"""Pages copied between two looks at the progress: 16 MiB."""
 
 
 @dataclass
@@ -42,15 +45,13 @@ class SqliteStore(Store):
         super().__init__(rules, on_commit)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.folder = path.parent
-        self._lock = _lock(path)
-        self._writer = _engine(path, begin="BEGIN IMMEDIATE", readers=0)
+        self._lock = lock(path)
         try:
-            with self._writer.begin() as conn:
-                migrate.upgrade(conn)
+            migrate_file(path)
         except BaseException:
-            self._writer.dispose()
             os.close(self._lock)
             raise
+        self._writer = _engine(path, begin="BEGIN IMMEDIATE", readers=0)
         count_statements(self._writer, self.counters)
         self._reader = _engine(path, begin="BEGIN", readers=_READERS)
         self._looker = _engine(path, begin="", readers=1)
@@ -177,7 +178,77 @@ def _settle(jobs: list[_Job]) -> None:
         answer(job.future, job.result)
 
 
-def _lock(path: Path) -> int:
+def migrate_file(path: Path) -> None:
+    """Bring a file to the newest schema in one transaction; a file with an older schema is copied first.
+
+    The caller holds the `lock`. The copy, ``<name>.before-<revision>``, stays: the migration is checked, but a
+    program that was wrong about its data cannot be undone without one.
+
+    Raises:
+        Unavailable: the file was written by a newer program.
+        MigrationFailed: a migration broke off, or left rows that refer to nothing; the file is as it was.
+    """
+    # Foreign keys are off: a migration that makes a table anew drops the old one, and with it all that refers to it.
+    engine = _engine(path, begin="BEGIN IMMEDIATE", readers=0, foreign_keys=False)
+    try:
+        with engine.begin() as conn:
+            before = migrate.revision(conn)
+        migrate.check_known(before)
+        if before is not None and before != migrate.newest():
+            copy_file(path, path.with_name(f"{path.name}.before-{migrate.newest()}"))
+        with engine.begin() as conn:
+            migrate.upgrade(conn)
+            loose = conn.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if loose is not None:
+                raise migrate.MigrationFailed(
+                    f"after the migration a row of {loose[0]} refers to a missing row of {loose[2]}. Nothing was "
+                    "changed: start the concilium you had before, and report this"
+                )
+    finally:
+        engine.dispose()
+
+
+def copy_file(path: Path, target: Path, progress: Callable[[int, int], None] | None = None) -> None:
+    """Copy a database at one moment, while others may write to it, by SQLite's online backup; atomic.
+
+    Args:
+        path: the database.
+        target: the copy; an older one is replaced.
+        progress: told pages done and pages in all.
+
+    Raises:
+        Unavailable: there is no such database, or it cannot be read.
+    """
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=30.0)) as source:
+            source.isolation_level = None
+            # Inside a read transaction the source stands still; without, every foreign commit starts the copy anew.
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            with closing(sqlite3.connect(part)) as copy:
+                copy.execute("PRAGMA synchronous=OFF")
+                source.backup(
+                    copy, pages=_COPY_PAGES, progress=lambda _, left, pages: progress and progress(pages - left, pages)
+                )
+                copy.execute("PRAGMA journal_mode=DELETE")
+            source.execute("ROLLBACK")
+        _flush(part)
+        part.replace(target)
+    except sqlite3.Error as error:
+        raise Unavailable(f"{path} cannot be copied: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def lock(path: Path) -> int:
     """Take the exclusive lock beside the file. Raises `Unavailable` when another process holds it."""
     handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -188,7 +259,7 @@ def _lock(path: Path) -> int:
     return handle
 
 
-def _engine(path: Path, *, begin: str, readers: int) -> Engine:
+def _engine(path: Path, *, begin: str, readers: int, foreign_keys: bool = True) -> Engine:
     """Return an engine of ``readers`` connections, or of one writer for 0.
 
     Its transactions start with ``begin``; without one, each statement sees the newest commit by itself.
@@ -198,7 +269,8 @@ def _engine(path: Path, *, begin: str, readers: int) -> Engine:
     engine = create_engine("sqlite://", creator=connect, **pool)
 
     def prepare(raw: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        keys = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", keys, "temp_store=MEMORY"):
             raw.execute(f"PRAGMA {pragma}")
         if readers:
             raw.execute("PRAGMA query_only=ON")

@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 
-from concilium.contracts.errors import Unavailable
+from concilium.contracts.errors import DiskFull
 from concilium.ledger.clock import Clock
 from concilium.ledger.tx import Rules, Tx
 
@@ -101,11 +101,12 @@ def count_statements(engine: Engine, counters: Counters) -> None:
 
 
 class Space:
-    """Watches the disk: refuses new tasks while it is nearly full."""
+    """Watches the disk: refuses new tasks while it is nearly full, so that work under way can end."""
 
     LOOK_EVERY_S = 1.0
     FULL_FOR_S = 5.0
     """After the database said that the disk is full, the next submission is tried after this time."""
+    RETRY_AFTER_S = 5
 
     def __init__(self, folders: tuple[Path, ...], min_free_bytes: int) -> None:
         self._folders = folders
@@ -114,24 +115,37 @@ class Space:
         self._free = 0
         self._full_until = float("-inf")
 
-    def filled(self) -> None:
-        """Note that a write failed for lack of space."""
+    def filled(self) -> DiskFull:
+        """Note that a write failed for lack of space; return what its caller is told."""
         self._full_until = time.monotonic() + self.FULL_FOR_S
+        return self._refusal("the disk is full")
 
-    def check(self) -> None:
-        """Raise `Unavailable` unless there is room for new work."""
+    def refusal(self) -> DiskFull | None:
+        """Return why new work is refused now, None when there is room."""
         now = time.monotonic()
-        if now < self._full_until:
-            raise Unavailable("the disk is full; free some space (`concilium gc`) and try again", retry_after_s=5)
         if now - self._looked > self.LOOK_EVERY_S:
             self._free = min(shutil.disk_usage(folder).free for folder in self._folders)
             self._looked = now
+        if now < self._full_until:
+            return self._refusal("the disk is full")
         if self._free < self._min_free:
-            raise Unavailable(
-                f"only {self._free} bytes of disk are free and {self._min_free} are kept in reserve; "
-                "free some space (`concilium gc`) and try again",
-                retry_after_s=5,
-            )
+            return self._refusal("the disk is nearly full")
+        return None
+
+    def check(self) -> None:
+        """Raise `DiskFull` unless there is room for new work."""
+        refused = self.refusal()
+        if refused is not None:
+            raise refused
+
+    def _refusal(self, what: str) -> DiskFull:
+        return DiskFull(
+            f"{what}: {self._free} bytes are free and {self._min_free} are kept in reserve; new tasks are taken again "
+            "by themselves when there is room: free some space, or run `concilium gc`",
+            retry_after_s=self.RETRY_AFTER_S,
+            free_bytes=self._free,
+            reserve_bytes=self._min_free,
+        )
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """An agent service as the runner sees it: A2A over one shared session. What comes back is untrusted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -41,9 +41,17 @@ class Endpoint:
 
     url: str
     """Its A2A interface."""
-    headers: Mapping[str, str]
+    plain: Mapping[str, str]
+    """Headers of every request."""
+    show: Callable[[], Mapping[str, str]]
+    """Returns the headers that show who calls; asked at each request, since keys are replaced in time."""
     steps: bool
     """It knows the step extension: runs have our ids there, fences and deadlines are kept, sending again attaches."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of a request made now."""
+        return {**self.plain, **self.show()}
 
 
 class AgentClient:

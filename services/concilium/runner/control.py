@@ -19,6 +19,7 @@ from concilium.contracts.runner import (
     RenewReply,
     RenewRequest,
 )
+from concilium.keyring import KeyFile
 from concilium.runner.limits import BLOB_S, CONNECT_S, REQUEST_S
 
 M = TypeVar("M", bound=BaseModel)
@@ -33,10 +34,10 @@ class ControlPlane:
     `Invalid` (any other refusal) are answers.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, key: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, key: KeyFile) -> None:
         self._session = session
         self._base = base_url.rstrip("/") + "/runner/v1/"
-        self._auth = {"Authorization": f"Bearer {key}"}
+        self._key = key
 
     async def claim(self, request: ClaimRequest) -> tuple[Lease, ...]:
         """Ask for work."""
@@ -86,9 +87,10 @@ class ControlPlane:
         **options: Any,
     ) -> bytes:
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S)
+        shown = {"Authorization": f"Bearer {self._key.current}"}
         try:
             async with self._session.request(
-                method, self._base + path, headers={**self._auth, **(headers or {})}, timeout=timeout, **options
+                method, self._base + path, headers=shown | (headers or {}), timeout=timeout, **options
             ) as response:
                 body = await response.read() if limit is None else await _at_most(response, limit)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -5,7 +5,8 @@ A2A interface is read from its card, and it never sees the mesh key: it is shown
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from concilium.contracts.a2a.card import CARD_PATH, PREFIX, interface_of, read_card
@@ -43,31 +44,35 @@ def credentials(home: Home, agent: AgentManifest) -> dict[str, str]:
     return {"Authorization": f"Bearer {text}"}
 
 
-async def find(client: AgentClient, agent: AgentManifest, base_url: str, shown: Mapping[str, str]) -> Endpoint:
+async def find(
+    client: AgentClient, agent: AgentManifest, base_url: str, show: Callable[[], Mapping[str, str]]
+) -> Endpoint:
     """Return where an agent is called. Raises as `AgentClient.fetch`, and `Invalid` for a card that does not do."""
     base = base_url.rstrip("/")
     if not agent.foreign:
-        return Endpoint(base + PREFIX, {**HEADERS, **shown}, steps=True)
-    card = read_card(await client.fetch(base + CARD_PATH, shown, CARD_BYTES))
+        return Endpoint(base + PREFIX, HEADERS, show, steps=True)
+    card = read_card(await client.fetch(base + CARD_PATH, show(), CARD_BYTES))
     interface = interface_of(card, base)
     plain = HEADERS if interface.steps else PLAIN_HEADERS
-    return Endpoint(interface.url, {**plain, **shown}, interface.steps)
+    return Endpoint(interface.url, plain, show, interface.steps)
 
 
 class Endpoints:
     """The endpoints of every agent a runner serves; a foreign one is looked up when it is first called."""
 
     def __init__(self, home: Home, urls: Mapping[str, str]) -> None:
-        """Read the keys. Raises `NotFound` for an agent without manifest, else as `credentials`."""
+        """Look at the keys. Raises `NotFound` for an agent without manifest, else as `credentials`."""
         self._urls = urls
         self._agents = {name: home.catalog.agent(name) for name in urls}
-        self._shown = {name: credentials(home, agent) for name, agent in self._agents.items()}
+        self._show = {name: partial(credentials, home, agent) for name, agent in self._agents.items()}
+        for show in self._show.values():
+            show()
         self._found: dict[str, Endpoint] = {}
 
     async def of(self, client: AgentClient, agent: str) -> Endpoint:
         """Return an agent's endpoint. Raises as `find`."""
         if agent not in self._found:
-            self._found[agent] = await find(client, self._agents[agent], self._urls[agent], self._shown[agent])
+            self._found[agent] = await find(client, self._agents[agent], self._urls[agent], self._show[agent])
         return self._found[agent]
 
     def forget(self, agent: str) -> None:

@@ -49,7 +49,8 @@ class Service:
         self._on_deaf = on_deaf
         urls = home.agent_urls()
         self.slots = {agent: home.catalog.agent(agent).slots for agent in urls}
-        self._key = home.secret("runner")
+        self._key = home.key_file("runner")
+        self._key.accepted()  # a runner without a key does not start
         self._endpoints = Endpoints(home, urls)
         self._promises = Promises(home.catalog.agent(agent) for agent in urls)
         self._lanes: dict[str, Lane] = {}

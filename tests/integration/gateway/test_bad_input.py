@@ -182,8 +182,10 @@ async def test_a_full_disk_refuses_new_tasks_and_serves_the_rest(
     own_plane.start(until="/health")
     admin = Client(session, own_plane, own_plane.key())
     reply = await admin.ask("a")
-    assert (reply.status, reply.problem) == (503, "unavailable")
+    assert (reply.status, reply.problem) == (503, "disk-full")
     assert int(reply.headers["Retry-After"]) >= 1
+    assert reply.json["reserve_bytes"] == 2**60
+    assert f"{reply.json['free_bytes']} bytes are free" in reply.json["detail"]
     assert (await admin.call("GET", "/v1/tasks")).status == 200
     ready = await admin.call("GET", "/ready")
     assert (ready.status, ready.json["ready"]) == (503, False)

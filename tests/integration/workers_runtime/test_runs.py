@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from concilium.contracts.a2a import reader
+from concilium.contracts.limits import FENCE_ERA
 from concilium.contracts.states import TaskState
 from support.agents import Agent, Peer, Refused, file_of, lease
 
@@ -244,3 +245,35 @@ async def test_a_run_abandoned_by_a_stop_is_unknown_afterwards(own_noop: Agent, 
     quick = lease(own_noop, "noop.echo", {"text": "long"}, task_id=step.task_id)
     assert (await peer.run(own_noop, quick)).output == {"text": "long"}
     assert [line["outcome"] for line in own_noop.executions() if line["event"] == "end"] == ["abandoned", "completed"]
+
+
+async def test_what_an_agent_remembers_of_a_history_that_was_lost_is_not_taken_for_a_restored_mesh(
+    noop: Agent, peer: Peer
+) -> None:
+    # The mesh was backed up at fence 1; afterwards this agent saw attempt 2 of one step and an end of another.
+    first = lease(noop, "noop.echo", {"text": "lost"}, fence=3)
+    await peer.run(noop, first)
+    await peer.run(noop, first.model_copy(update={"attempt": 2, "fence": 5}))
+    restored = first.model_copy(update={"fence": FENCE_ERA + 1, "input": {"text": "of the restored mesh"}})
+    assert (await peer.run(noop, restored)).output == {"text": "of the restored mesh"}
+    assert (await peer.run(noop, restored)).output == {"text": "of the restored mesh"}
+    assert noop.starts(restored.run_id) == 2
+    with pytest.raises(Refused) as refused:
+        await peer.run(noop, first.model_copy(update={"attempt": 2, "fence": 6}))
+    assert refused.value.status == 409
+    # Its memory holds over its own restart.
+    noop.stop(signal.SIGKILL)
+    noop.start()
+    with pytest.raises(Refused):
+        await peer.run(noop, first.model_copy(update={"attempt": 2, "fence": 6}))
+    assert (await peer.run(noop, restored)).output == {"text": "of the restored mesh"}
+
+
+async def test_a_run_of_a_lost_history_that_still_goes_on_is_ended(noop: Agent, peer: Peer) -> None:
+    old = lease(noop, "noop.echo", {"text": "lost", "sleep_s": 60})
+    stream = peer.stream(noop, old)
+    await started(stream)
+    restored = old.model_copy(update={"fence": FENCE_ERA + 1, "input": {"text": "new"}})
+    assert (await peer.run(noop, restored)).output == {"text": "new"}
+    assert (await peer.run(noop, restored)).output == {"text": "new"}
+    assert noop.starts(restored.run_id) == 2

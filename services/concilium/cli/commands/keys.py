@@ -10,10 +10,11 @@ from concilium.cli.output import line, note, print_json, table
 from concilium.cli.session import AsJson, session
 from concilium.contracts.base import JSON
 
-app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, rotate and revoke keys.", no_args_is_help=True)
 
 SCOPES = ("tasks:read", "tasks:write", "nodes", "admin")
-DAY_S = 86_400.0
+HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
 
 
 @app.command()
@@ -78,6 +79,35 @@ def set_budget(
     limit = None if amount == "none" else amount
     key = session(context).client.call("PUT", f"/v1/keys/{key_id}/budget", {"budget": limit})
     line(f"{key_id}: {key['budget'] or 'no limit of its own'}")
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="An API key's id, or admin, runner, mesh or webhook.")],
+    *,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0, max=720, help="How long the secret before is still taken; 0: not at all.")
+    ] = 24.0,
+    as_json: AsJson = False,
+) -> None:
+    """Replace a secret while everything runs; whoever has the old one has time to take the new one."""
+    # The gateway's imports take a second that no other command should wait for.
+    from concilium.cli import rotation  # noqa: PLC0415
+
+    current = session(context)
+    if key in rotation.LOCAL and current.url:
+        raise CliError(f"keys/{key}.key belongs to the home of that mesh", "rotate it there", code=USAGE)
+    made = rotation.rotate(current, key, overlap_hours * HOUR_S)
+    if as_json:
+        print_json(made)
+        return
+    if key in rotation.LOCAL:
+        line(f"{made['file']} holds a new secret")
+    else:
+        line(made["secret"])
+        note("The secret is shown this once; the mesh keeps only its hash.")
+    note(f"The one before is taken for {overlap_hours:g} h more" if overlap_hours else "The one before is refused now")
 
 
 @app.command()

@@ -10,8 +10,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from concilium.cli import lifecycle, logfile, supervisor
 from concilium.cli.errors import CliError
+from concilium.cli.notify import notify, tell_when_ready
 from concilium.cli.output import duration, line, note, print_json, size, stderr, table
 from concilium.cli.processes import log_file, mesh_processes
+from concilium.cli.service import stop_unit
 from concilium.cli.session import AsJson, session
 from concilium.home import Home
 
@@ -59,7 +61,7 @@ def down(context: typer.Context, as_json: AsJson = False) -> None:
     """Stop the mesh of this home."""
     home = session(context).home
     with stderr.status("Stopping the mesh") if stderr.is_terminal else nullcontext():
-        ran = lifecycle.stop(home)
+        ran = stop_unit(home) or lifecycle.stop(home)
     if as_json:
         print_json({"home": str(home.root), "stopped": ran})
     else:
@@ -70,13 +72,16 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show the processes of the mesh; exit code 1 when not all of them are ready."""
     current = session(context)
     found = lifecycle.status(current.home)
-    whole = all(entry.state == "running" for entry in found)
+    refused = lifecycle.refusal(current.home)
+    whole = all(entry.state == "running" for entry in found) and not refused
     if as_json:
         print_json(
             {
                 "home": str(current.home.root),
                 "url": current.local_url,
                 "ready": whole,
+                "accepting": bool(found) and not refused and any(e.name == "control" and e.pid for e in found),
+                "refusal": refused,
                 "supervisor": lifecycle.running(current.home),
                 "processes": [entry.as_json() for entry in found],
             }
@@ -98,6 +103,8 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
             ),
             empty="",
         )
+    if refused and not as_json:
+        note(f"New tasks are refused: {refused}", style="red")
     if not whole:
         if not as_json and lifecycle.running(current.home) is None:
             note("The mesh does not run; start it with `concilium up`")
@@ -154,7 +161,8 @@ def _log_line(name: str, text: str, shown: tuple[str, ...]) -> None:
 
 def _foreground(home: Home) -> None:
     note(f"The mesh of {home.root} starts here; its logs are in {home.logs}; Ctrl-C stops it")
-    code = supervisor.main()
+    code = supervisor.main(tell_when_ready)
+    notify("STOPPING=1")
     if code:
         raise typer.Exit(code)
 

@@ -58,9 +58,9 @@ def create_agent_app(manifest: AgentManifest, home: Home) -> FastAPI:
     )
     # The SDK's last route is a mount for tenants under any path; an agent has none.
     app.router.routes.extend(route for route in rest if isinstance(route, Route))
-    app.add_middleware(
-        Guard, key=home.secret("mesh"), open_paths=OPEN_PATHS, body_bytes=BODY_BYTES, body_s=BODY_TIMEOUT_S
-    )
+    key = home.key_file("mesh")
+    key.accepted()  # an agent without a key does not start
+    app.add_middleware(Guard, key=key, open_paths=OPEN_PATHS, body_bytes=BODY_BYTES, body_s=BODY_TIMEOUT_S)
     return app
 
 

@@ -1,12 +1,12 @@
 """What stands before every route: the mesh key and the size of a body."""
 
 import asyncio
-import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from concilium.contracts.a2a.errors import refusal
 from concilium.contracts.errors import BadRequest, ConciliumError, TooLarge, Unauthorized
+from concilium.keyring import KeyFile
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -21,9 +21,9 @@ class BodyTimeout(ConciliumError):
 class Guard:
     """ASGI middleware: refuses a request without the mesh key (401), reads its body within limits (413, 408)."""
 
-    def __init__(self, app: App, *, key: str, open_paths: frozenset[str], body_bytes: int, body_s: float) -> None:
+    def __init__(self, app: App, *, key: KeyFile, open_paths: frozenset[str], body_bytes: int, body_s: float) -> None:
         self._app = app
-        self._expected = b"Bearer " + key.encode()
+        self._key = key
         self._open = open_paths
         self._body_bytes = body_bytes
         self._body_s = body_s
@@ -34,7 +34,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        if not hmac.compare_digest(headers.get(b"authorization", b""), self._expected):
+        scheme, _, shown = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme != "Bearer" or not self._key.matches(shown):
             await _refuse(send, Unauthorized("the mesh key is missing or wrong"))
             return
         if scope["method"] in {"GET", "HEAD"}:

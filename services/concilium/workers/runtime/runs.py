@@ -83,9 +83,9 @@ class Runs:
         Raises:
             StaleLease: a higher fence or attempt of this step is known.
         """
-        self._fences.raise_to(call.terms)
-        known = self._find(call.terms.run_id)
-        if known is not None:
+        if self._fences.raise_to(call.terms):
+            self._disown(call.terms.run_id)
+        elif (known := self._find(call.terms.run_id)) is not None:
             if isinstance(known, Run):
                 known.terms = call.terms
             return known
@@ -122,6 +122,13 @@ class Runs:
     def all_newest_first(self) -> list[str]:
         """Return the ids of live runs, then of finished ones."""
         return [*reversed(self._live), *(i for i in self._store.newest_first() if i not in self._live)]
+
+    def _disown(self, run_id: str) -> None:
+        """Forget what a run of that name did in a history that is no more, and end it without a trace if it is live."""
+        if run_id in self._live:
+            self._live[run_id].request_stop(_ABANDONED)
+        self._unsaved.pop(run_id, None)
+        self._store.forget(run_id)
 
     def _find(self, run_id: str) -> Run | pb.Task | None:
         if run_id in self._live:
@@ -231,7 +238,8 @@ class Runs:
 
     def _forget(self, run: Run) -> None:
         run.ended.set()
-        self._live.pop(run.run_id, None)
+        if self._live.get(run.run_id) is run:
+            del self._live[run.run_id]
         if self._by_step.get(run.terms.step_key) is run:
             del self._by_step[run.terms.step_key]
 

@@ -12,6 +12,7 @@ import orjson
 from concilium.contracts.a2a.step import StepTerms
 from concilium.contracts.base import utc_now
 from concilium.contracts.errors import StaleLease
+from concilium.contracts.limits import FENCE_ERA
 from concilium.workers.runtime.limits import FENCES_MAX, KEEP_BYTES, KEEP_S, LOG_BYTES
 
 _SUFFIX = ".task"
@@ -53,6 +54,10 @@ class FinishedRuns:
             return self._path(run_id).read_bytes()
         except FileNotFoundError:
             return None
+
+    def forget(self, run_id: str) -> None:
+        """Remove a finished run; one that is unknown is no error."""
+        self._path(run_id).unlink(missing_ok=True)
 
     def newest_first(self) -> list[str]:
         """Return the ids of all finished runs."""
@@ -135,18 +140,30 @@ class Fences:
         for step_key, fence, attempt in log.fences():
             self._note(step_key, fence, attempt)
 
-    def raise_to(self, terms: StepTerms) -> None:
-        """Take over a higher fence. Raises `StaleLease` for a lower fence or attempt."""
+    def raise_to(self, terms: StepTerms) -> bool:
+        """Take over a higher fence; return whether it begins a new era (`FENCE_ERA`).
+
+        Then the mesh lives on from a backup, and what is known of the step belongs to a history that is no more.
+
+        Raises:
+            StaleLease: a higher fence or attempt is known.
+        """
         fence, attempt = self._seen.get(terms.step_key, (0, 0))
+        if terms.fence // FENCE_ERA > fence // FENCE_ERA:
+            self._note(terms.step_key, terms.fence, terms.attempt)
+            return True
         if terms.fence < fence or terms.attempt < attempt:
             raise StaleLease(
                 f"step {terms.step_key} is at fence {fence}, attempt {attempt}; "
                 f"fence {terms.fence}, attempt {terms.attempt} came too late"
             )
         self._note(terms.step_key, terms.fence, terms.attempt)
+        return False
 
     def _note(self, step_key: str, fence: int, attempt: int) -> None:
         old_fence, old_attempt = self._seen.get(step_key, (0, 0))
+        if fence // FENCE_ERA > old_fence // FENCE_ERA:
+            old_attempt = 0
         self._seen[step_key] = (max(fence, old_fence), max(attempt, old_attempt))
         self._seen.move_to_end(step_key)
         if len(self._seen) > FENCES_MAX:
