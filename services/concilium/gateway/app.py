@@ -48,7 +48,7 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
     brain = Brain(home.catalog, engine_configured=bool(home.config.engine.url))
     wake = Wake(brain) if home.config.engine.url and advance is None else None
     fold = advance or (wake or brain).advance
-    gateway = Gateway(home=home, advance=fold, guard=Guard(home.config.callbacks.allow), wake=wake)
+    gateway = Gateway(home=home, advance=fold, guard=Guard(home.callback_allow), wake=wake)
     app = FastAPI(
         title="Concilium",
         version=__version__,
