@@ -17,7 +17,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped(kind: str) -> Path:
-    """Return the folder of packaged defaults (``agents``, ``configs``, ``infra`` or ``workflows``), from a wheel or from a checkout."""
+    """Return a folder of defaults (``agents``, ``configs``, ``infra``, ``workflows``), of a wheel or a checkout."""
     packaged = _PACKAGE / "share" / kind
     return packaged if packaged.is_dir() else _PACKAGE.parents[1] / kind
 

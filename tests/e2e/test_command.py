@@ -3,69 +3,15 @@
 import json
 import os
 import signal
-import socket
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-CONCILIUM = str(Path(sys.executable).parent / "concilium")
-COMMAND_S = 120
-
-
-@dataclass
-class Mesh:
-    """A home and the way to its command."""
-
-    home: Path
-    environ: dict[str, str]
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [CONCILIUM, *arguments],
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        try:
-            out, err = process.communicate(timeout=COMMAND_S)
-        finally:
-            process.kill()
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def status(self) -> dict[str, dict[str, object]]:
-        """Each process's status by name."""
-        return {entry["name"]: entry for entry in json.loads(self.run("status", "--json").stdout)["processes"]}
-
-    def kill(self, name: str) -> None:
-        """Kill one of the mesh's processes, as a crash would."""
-        os.kill(int((self.home / "run" / f"{name}.pid").read_text().split()[0]), signal.SIGKILL)
-
-
-def free_ports(count: int) -> int:
-    """Return the first of so many free ports in a row."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first: int = probe.getsockname()[1]
-        if all(is_free(port) for port in range(first, first + count)):
-            return first
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+from support.command import COMMAND_S, Mesh, free_ports
 
 
 @pytest.fixture(scope="module")

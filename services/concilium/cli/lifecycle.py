@@ -15,7 +15,8 @@ import psutil
 from concilium.cli import logfile, pidfile
 from concilium.cli.errors import CliError
 from concilium.cli.keyfiles import ensure_keys
-from concilium.cli.processes import Process, log_file, mesh_processes, pid_file
+from concilium.cli.process import Process
+from concilium.cli.processes import log_file, mesh_processes, pid_file
 from concilium.cli.supervisor import GRACE_S, NAME, stop_leftovers
 from concilium.contracts.base import JSON
 from concilium.home import Home
@@ -166,7 +167,10 @@ def _status(home: Home, process: Process, absent: str) -> ProcessStatus:
 def _ready(process: Process) -> bool:
     if process.listen is not None:
         try:
-            return httpx.get(process.listen.url + "/ready", timeout=2, trust_env=False).status_code == httpx.codes.OK
+            return (
+                httpx.get(process.listen.url + process.listen.ready, timeout=2, trust_env=False).status_code
+                == httpx.codes.OK
+            )
         except httpx.HTTPError:
             return False
     if process.socket is not None:

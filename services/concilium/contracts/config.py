@@ -88,7 +88,7 @@ class EngineConfig(Section):
 
 class CallbackConfig(Section):
     allow: Texts = ()
-    """Private addresses (CIDR), or host:port with or without a path, that callbacks may reach; public ones always may."""
+    """Private addresses (CIDR), or host:port with or without a path, that callbacks may reach besides public ones."""
     timeout_s: float = Field(default=10.0, gt=0)
     attempts: int = Field(default=12, ge=1)
 
