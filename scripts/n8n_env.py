@@ -39,11 +39,13 @@ def main() -> int:
 
 
 def lock(source: Path) -> None:
-    """Write the lock file beside a package.json; without addresses, so that any registry serves."""
+    """Write the lock file beside a package.json, without addresses, so that any registry serves; what fits stays."""
     node = node_for(json.loads(source.read_bytes())["concilium"]["node"])
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         shutil.copyfile(source, work / "package.json")
+        if source.with_name("package-lock.json").is_file():
+            shutil.copyfile(source.with_name("package-lock.json"), work / "package-lock.json")
         options = ("--package-lock-only", "--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund")
         environ = {**node.environ, "npm_config_omit_lockfile_registry_resolved": "true"}
         run_watched((*node.npm, "install", *options), work / "log", f"Resolving {source}", environ, cwd=work)

@@ -87,24 +87,18 @@ def test_a_question_of_the_mesh_is_answered_by_a_person_in_a_form(oldest: N8n) -
     assert form.startswith(f"{oldest.url}/form/")
     page = oldest.http.get(form)
     assert "open questions" in page.text
-    questions = submit(oldest, form.partition("?")[0], {"field-0": task})
-    assert task in questions
-    option = re.search(rf"{task}[^\"<]*", questions)
-    assert option is not None
-    waiting = str(last_waiting(oldest))
-    thanks = submit(oldest, waiting, {"field-0": option.group().strip(), "field-1": SCRIPT})
-    assert "Thank you" in thanks
+    questions = oldest.submit(form.partition("?")[0], {"field-0": task})
+    option = re.search(rf"{task} [^\"<]+", questions.text)
+    assert option is not None, questions.text
+    thanks = oldest.submit(questions.url, {"field-0": html.unescape(option.group()), "field-1": SCRIPT})
+    assert "Thank you" in thanks.text
     ended = until(lambda: oldest.asker.get(f"/v1/tasks/{task}").json(), lambda found: found["state"] == "completed")
     assert "42" in ended["answer"]["text"]
 
 
-def last_waiting(n8n: N8n) -> str:
-    raise NotImplementedError
-
-
-def submit(n8n: N8n, url: str, fields: dict[str, str]) -> str:
-    """Send a form as a browser does, and return the page that follows."""
-    raise NotImplementedError
+def test_the_form_says_when_nothing_is_asked(oldest: N8n) -> None:
+    page = oldest.submit(f"{oldest.url}/form/concilium-approval", {"field-0": "task_none"})
+    assert "Nothing to answer" in page.text
 
 
 def test_polling_needs_no_way_back(oldest: N8n) -> None:

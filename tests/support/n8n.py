@@ -111,6 +111,12 @@ class N8n:
         ).text
         return Page(after, text)
 
+    def close(self) -> None:
+        """Close the connections that were opened."""
+        for client in (self.__dict__.get(name) for name in ("http", "owner", "asker")):
+            if client is not None:
+                client.close()
+
     def log(self, name: str) -> str:
         return (self.mesh.home / "logs" / f"{name}.log").read_text(errors="replace")
 
@@ -209,4 +215,5 @@ def running_n8n(home: Path, version: str, gate_url: str | None = None) -> Iterat
         running.told = json.loads(started.stdout)
         yield running
     finally:
+        running.close()
         mesh.run("down")

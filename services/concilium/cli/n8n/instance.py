@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,8 @@ from concilium.home import Home
 
 NAME = "n8n"
 COMMAND_S = 300.0
+PUBLISHERS = 2
+"""Each is a process of 200 MB that one core is busy with."""
 LIVE_S = 60.0
 PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")
 """What n8n gets of this program's environment: no secret that lies there by chance."""
@@ -106,7 +109,7 @@ def furnish(home: Home, installed: Installed, mesh_url: str) -> bool:
     if changed:
         note(f"Importing {', '.join(workflow.name for workflow in changed)}")
         _import(home, installed, "workflow", [workflow.content for workflow in changed])
-        _publish(home, installed, changed, everything=not before)
+        _publish(home, installed, changed)
     _record(home, record)
     return before != record
 
@@ -132,11 +135,10 @@ def _live(client: httpx.Client, method: str, path: str) -> bool:
     return method in answer.headers.get("access-control-allow-methods", "")
 
 
-def _publish(home: Home, installed: Installed, changed: Sequence[Workflow], *, everything: bool) -> None:
-    """Make workflows live at n8n's next start; in an n8n that holds nothing else yet, all at once."""
-    choices = [["--all"]] if everything else [[f"--id={workflow.id}"] for workflow in changed]
-    for choice in choices:
-        _command(home, installed, "publish:workflow", *choice)
+def _publish(home: Home, installed: Installed, changed: Sequence[Workflow]) -> None:
+    """Make workflows live at n8n's next start; n8n takes one at a time, and seconds for each."""
+    with ThreadPoolExecutor(PUBLISHERS) as pool:
+        list(pool.map(lambda workflow: _command(home, installed, "publish:workflow", f"--id={workflow.id}"), changed))
 
 
 def _import(home: Home, installed: Installed, kind: str, content: JSON) -> None:
