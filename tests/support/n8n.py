@@ -100,15 +100,9 @@ class N8n:
         """Send a form as a browser does; return the page that follows."""
         sent = self.http.post(url, files={name: (None, value) for name, value in fields.items()})
         sent.raise_for_status()
-        after = (
-            sent.json().get("formWaitingUrl", url)
-            if sent.headers["content-type"].startswith("application/json")
-            else url
-        )
-        text = until(
-            lambda: self.http.get(after),
-            lambda answer: (answer.is_success and "<form" in answer.text) or "completion" in answer.text,
-        ).text
+        after = sent.json().get("formWaitingUrl", url) if sent.text.startswith("{") else url
+        until(lambda: self.http.get(f"{after}/n8n-execution-status").text, lambda state: state == "form-waiting")
+        text = self.http.get(after).text
         return Page(after, text)
 
     def close(self) -> None:

@@ -43,17 +43,7 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    serving = asyncio.run_coroutine_threadsafe(
-        asyncssh.listen(
-            "127.0.0.1",
-            0,
-            server_factory=_Guest,
-            server_host_keys=[host],
-            authorized_client_keys=str(folder / "authorized_keys"),
-            password_auth=False,
-        ),
-        loop,
-    ).result(30)
+    serving = asyncio.run_coroutine_threadsafe(_serve(host, folder / "authorized_keys"), loop).result(30)
     port = serving.get_port()
     known = host.export_public_key().decode().strip()
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {known}\n")
@@ -64,6 +54,17 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _serve(host: asyncssh.SSHKey, guests: Path) -> asyncssh.SSHAcceptor:
+    return await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_factory=_Guest,
+        server_host_keys=[host],
+        authorized_client_keys=str(guests),
+        password_auth=False,
+    )
 
 
 async def _close(serving: asyncssh.SSHAcceptor) -> None:
