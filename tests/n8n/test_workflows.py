@@ -1,5 +1,6 @@
 """What `concilium up --n8n` brings, used as callers, persons and schedules use it, on the oldest supported n8n."""
 
+import html
 import io
 import json
 import re
