@@ -49,13 +49,3 @@ def test_a_call_too_many_or_too_late_changes_nothing(oldest: N8n) -> None:
     assert "slow 42" in given(execution, "Done")[0]["json"]["text"]
     assert oldest.http.post(url, json={}).status_code == 409
     assert oldest.execution(number)["stoppedAt"] == execution["stoppedAt"]
-
-
-def test_what_makes_a_resume_url_secret_is_in_no_log(oldest: N8n) -> None:
-    number = ask(oldest, "Read aloud: quietly")
-    oldest.ended(number)
-    task = next(task for task in oldest.tasks() if task["context_id"] == f"n8n-{number}")
-    query = urlsplit(task["callback_url"]).query
-    logs = [path.read_text(errors="replace") for path in (oldest.mesh.home / "logs").glob("*.log")]
-    assert any(f"/webhook-waiting/{number}" in log for log in logs)
-    assert not query or not any(query in log for log in logs)

@@ -1,6 +1,7 @@
 """The newest supported n8n walks the main path: installed, furnished, asked with and without waiting, taken away."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from support.n8n import N8n, given
 
@@ -20,7 +21,11 @@ def test_the_main_path_from_up_to_speech_and_out_again(newest: N8n) -> None:
     assert execution["status"] == "success", execution
     assert given(execution, "Done")[0]["binary"]["data"]["mimeType"] == "audio/wav"
     task = next(task for task in newest.tasks() if task["context_id"] == f"n8n-{execution['id']}")
+    resume = urlsplit(task["callback_url"])
     assert task["callback_url"].startswith(f"{newest.url}/webhook-waiting/")
+    assert "signature=" in resume.query
+    assert f"{resume.path}?" in newest.log("control")
+    assert resume.query not in newest.log("control")
 
     away = newest.mesh.run("up", "--no-n8n")
     assert away.returncode == 0, away.stderr

@@ -112,10 +112,10 @@ def test_polling_needs_no_way_back(oldest: N8n) -> None:
 
 
 def test_a_task_that_failed_ends_the_execution_with_its_reason(oldest: N8n) -> None:
-    number = oldest.http.post(
-        "/webhook/concilium/ask-poll", json={"text": "Run this Python script:\n```python\nraise SystemExit(3)\n```"}
-    ).json()["execution"]
-    assert oldest.ended(number)["status"] in {"error", "success"}
+    asked = oldest.http.post("/webhook/concilium/ask-poll", json={"text": SLOW, "deadline_s": 2})
+    execution = oldest.ended(asked.json()["execution"])
+    assert execution["status"] == "error"
+    assert "ended as failed" in execution["data"]["resultData"]["error"]["message"]
 
 
 def test_a_broken_execution_leaves_no_task_behind(oldest: N8n) -> None:

@@ -187,7 +187,8 @@ def until(look: Callable[[], T], good: Callable[[T], object]) -> T:
 def running_n8n(home: Path, version: str, gate_url: str | None = None) -> Iterator[N8n]:
     """Yield n8n of a version beside a mesh with the agents that see, speak and run scripts.
 
-    With the address of a gate the tests' own workflows are there besides the shipped ones.
+    With the address of a gate the tests' own workflows are there besides the shipped ones; without, the mesh runs
+    before n8n joins it.
     """
     first = free_ports(7)
     if gate_url is not None:
@@ -204,6 +205,9 @@ def running_n8n(home: Path, version: str, gate_url: str | None = None) -> Iterat
     mesh = Mesh(home, plain | {f"CONCILIUM_{name}": str(value) for name, value in settings.items()})
     running = N8n(mesh, first + 4, first, first + 6)
     try:
+        if gate_url is None:
+            alone = mesh.run("up", "--json")
+            assert json.loads(alone.stdout)["n8n"] is None, alone.stderr
         started = mesh.run("up", "--n8n", "--json", timeout_s=UP_S)
         assert started.returncode == 0, started.stderr
         running.told = json.loads(started.stdout)
