@@ -23,7 +23,7 @@ from concilium.cli.client import MeshClient
 from concilium.cli.commands.mesh import start_mesh
 from concilium.cli.errors import CliError
 from concilium.cli.output import duration, line, note
-from concilium.cli.processes import Listen
+from concilium.cli.process import Listen
 from concilium.cli.results import ANSWER, print_result, task_files
 from concilium.cli.watch import watch
 from concilium.contracts.base import JSON

@@ -64,7 +64,8 @@ RUNSC = Part("gvisor", on_path("runsc"), ("runsc",))
 FLITE = Part("flite", on_path("flite"), ("flite",))
 FESTIVAL = Part("festival", festival_voices, ("festival", "festvox-kallpc16k", "festvox-us-slt-hts", "festvox-ru"))
 CHROMIUM = Part("chromium", on_path("chromium", "chromium-browser", "google-chrome"), ("chromium", "fonts-dejavu-core"))
-ALL_PARTS = (BUBBLEWRAP, TESSERACT, DOCKERD, RUNSC, FLITE, FESTIVAL, CHROMIUM)
+SSH = Part("ssh", on_path("ssh"), ("openssh-client",))
+ALL_PARTS = (BUBBLEWRAP, TESSERACT, DOCKERD, RUNSC, FLITE, FESTIVAL, CHROMIUM, SSH)
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ DEMO = ("tests/e2e",)
 CHAOS = ("tests/chaos",)
 MODELS = ("tests/models",)
 CONTRACT = ("tests/contract",)
+N8N = ("tests/n8n",)
 
 GROUPS = (
     Group("unit", "rooms by themselves", ("tests/unit",), parallel=True),
@@ -125,6 +127,7 @@ GROUPS = (
     Group("browser", "the task pages in Chromium", BROWSER, (CHROMIUM,)),
     Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
+    Group("n8n", "real n8n, the oldest and the newest supported", N8N, (SSH,), prepare=("scripts/n8n_env.py",)),
     Group("chaos", "a short run of kills, freezes and outages", CHAOS),
     Group("e2e", "the whole road as a newcomer walks it", DEMO),
 )

@@ -20,7 +20,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped(kind: str) -> Path:
-    """Return the folder of packaged defaults (``agents`` or ``configs``), from a wheel or from a checkout."""
+    """Return a folder of defaults (``agents``, ``configs``, ``infra``, ``workflows``), of a wheel or a checkout."""
     packaged = _PACKAGE / "share" / kind
     return packaged if packaged.is_dir() else _PACKAGE.parents[1] / kind
 
@@ -58,6 +58,27 @@ class Home:
     @property
     def redis_socket(self) -> Path:
         return self.run / "redis.sock"
+
+    @property
+    def n8n(self) -> Path:
+        """The folder of the n8n that runs beside the mesh: its database, its settings, how it is started."""
+        return self.root / "n8n"
+
+    @property
+    def n8n_launch(self) -> Path:
+        """The file that says how n8n is started; where it is, n8n belongs to the mesh."""
+        return self.n8n / "launch.json"
+
+    @property
+    def workflows(self) -> Path:
+        """The folder of the owner's own n8n workflows."""
+        return self.root / "workflows"
+
+    @property
+    def callback_allow(self) -> tuple[str, ...]:
+        """Private places that callbacks may reach: those the owner lists, and the resume URLs of his n8n here."""
+        own = (f"127.0.0.1:{self.config.n8n.port}/webhook-waiting/",) if self.n8n_launch.is_file() else ()
+        return (*self.config.callbacks.allow, *own)
 
     def agent_state(self, agent: str) -> Path:
         """Return the folder where an agent service keeps its finished tasks."""

@@ -35,10 +35,10 @@ class Mesh:
             text=True,
         )
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout_s: float = COMMAND_S) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments)
         try:
-            out, err = process.communicate(timeout=COMMAND_S)
+            out, err = process.communicate(timeout=timeout_s)
         finally:
             process.kill()
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)

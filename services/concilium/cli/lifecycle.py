@@ -15,7 +15,8 @@ import psutil
 from concilium.cli import logfile, pidfile
 from concilium.cli.errors import CliError
 from concilium.cli.keyfiles import ensure_keys
-from concilium.cli.processes import Process, log_file, mesh_processes, pid_file
+from concilium.cli.process import Process
+from concilium.cli.processes import log_file, mesh_processes, pid_file
 from concilium.cli.supervisor import GRACE_S, NAME, stop_leftovers
 from concilium.contracts.base import JSON
 from concilium.home import Home
@@ -195,7 +196,7 @@ def _disk_word(process: Process) -> str:
 def _ready(process: Process) -> bool:
     if process.listen is not None:
         try:
-            found = httpx.get(process.listen.url + "/ready", timeout=2, trust_env=False).status_code
+            found = httpx.get(process.listen.url + process.listen.ready, timeout=2, trust_env=False).status_code
         except httpx.HTTPError:
             return False
         # A control plane whose disk is full runs: it ends what was begun and shows what there is.

@@ -1,9 +1,10 @@
 """Which processes make a mesh on this machine, in the order they are started."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+from concilium.cli.n8n import instance
+from concilium.cli.process import Listen, Process
 from concilium.contracts.errors import Unavailable
 from concilium.home import Home
 
@@ -13,43 +14,13 @@ NO_REDIS = (
 )
 
 
-@dataclass(frozen=True)
-class Listen:
-    """Where a process takes connections."""
-
-    host: str
-    port: int
-    setting: str
-    """The configuration value that moves it."""
-
-    @property
-    def url(self) -> str:
-        """The address to reach it from this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
-        return f"http://{host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Process:
-    """One process of the mesh."""
-
-    name: str
-    argv: tuple[str, ...]
-    listen: Listen | None = None
-    socket: Path | None = None
-    """The unix socket it takes connections on."""
-
-    @property
-    def address(self) -> str:
-        """Where it is reached, for people; empty when nobody calls it."""
-        return self.listen.url if self.listen else str(self.socket or "")
-
-
 def mesh_processes(home: Home) -> tuple[Process, ...]:
-    """Return the processes of this home: Redis unless one is named, the control plane, the agents, the runner."""
+    """Return the processes of this home: Redis unless one is named, the control plane, the agents, the runner, n8n."""
     redis = () if home.config.queue.url else (redis_server(home),)
     agents = tuple(_agent(home, name) for name in home.config.agents.start)
-    return (*redis, _control(home), *agents, Process("runner", (sys.executable, "-m", "concilium.runner")))
+    runner = Process("runner", (sys.executable, "-m", "concilium.runner"))
+    n8n = instance.process(home)
+    return (*redis, _control(home), *agents, runner, *((n8n,) if n8n else ()))
 
 
 def pid_file(home: Home, name: str) -> Path:

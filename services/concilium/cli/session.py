@@ -9,7 +9,7 @@ import typer
 
 from concilium.cli.client import MeshClient
 from concilium.cli.errors import CliError
-from concilium.cli.processes import Listen
+from concilium.cli.process import Listen
 from concilium.home import Home
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

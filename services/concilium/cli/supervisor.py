@@ -11,13 +11,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
 from concilium.cli import logfile, pidfile
-from concilium.cli.processes import Process, log_file, mesh_processes, pid_file
+from concilium.cli.process import Process
+from concilium.cli.processes import log_file, mesh_processes, pid_file
 from concilium.contracts.base import utc_now
+from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
 
 NAME = "supervisor"
@@ -27,6 +29,8 @@ STEADY_S = 30.0
 """A process that ran this long starts its backoff from the beginning."""
 GRACE_S = 10.0
 ROTATE_EVERY_S = 5.0
+CHANGED = signal.SIGUSR1
+"""Tells the supervisor that the home has other processes now."""
 
 
 def backoff(failures: int) -> float:
@@ -91,7 +95,7 @@ class Keeper:
                 stdout=log,
                 stderr=log,
                 cwd=self.home.root,
-                env=_environment(self.home),
+                env=self._environ(),
                 start_new_session=True,
             )
         except OSError as error:
@@ -108,6 +112,11 @@ class Keeper:
             await _end(child)
         _end_group(child.pid)
         return await ended
+
+    def _environ(self) -> Mapping[str, str]:
+        if self.process.environ is not None:
+            return self.process.environ
+        return _environment(self.home)
 
     async def _pause(self, delay_s: float) -> None:
         try:
@@ -146,22 +155,21 @@ Beside = Callable[[Home], Coroutine[None, None, None]]
 
 
 async def supervise(home: Home, beside: Beside | None = None) -> None:
-    """Run the mesh of a home until SIGTERM or SIGINT."""
-    told = asyncio.Event()
+    """Run the mesh of a home until SIGTERM or SIGINT; on `CHANGED` look anew which processes it has."""
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    processes = mesh_processes(home)
+    for number in (signal.SIGTERM, signal.SIGINT, CHANGED):
+        loop.add_signal_handler(number, signals.put_nowait, number)
     stop_leftovers(home)
+    keepers: list[Keeper] = []
+    await _keep_these(home, keepers)
     pidfile.write(pid_file(home, NAME), os.getpid())
-    keepers = [Keeper(home, process) for process in processes]
-    for keeper in keepers:
-        keeper.start()
-    say(f"started {', '.join(process.name for process in processes)} for {home.root}")
-    chores = [asyncio.create_task(_rotate_logs(home, processes))]
+    say(f"started {', '.join(keeper.process.name for keeper in keepers)} for {home.root}")
+    chores = [asyncio.create_task(_rotate_logs(home, keepers))]
     if beside is not None:
         chores.append(asyncio.create_task(beside(home)))
-    await told.wait()
+    while await signals.get() == CHANGED:
+        await _take_up_changes(home, keepers)
     for chore in chores:
         chore.cancel()
     say("stopping")
@@ -171,9 +179,31 @@ async def supervise(home: Home, beside: Beside | None = None) -> None:
     say("stopped")
 
 
+async def _take_up_changes(home: Home, keepers: list[Keeper]) -> None:
+    try:
+        await _keep_these(home, keepers)
+    except ConciliumError as error:
+        say(f"nothing changed: {error.detail}")
+        return
+    say(f"now keeping {', '.join(keeper.process.name for keeper in keepers)}")
+
+
+async def _keep_these(home: Home, keepers: list[Keeper]) -> None:
+    """Stop what no longer belongs to the mesh, or is started otherwise now, and start what is missing."""
+    wanted = mesh_processes(home)
+    for keeper in [keeper for keeper in keepers if keeper.process not in wanted]:
+        keepers.remove(keeper)
+        await keeper.stop()
+    kept = [keeper.process for keeper in keepers]
+    for process in wanted:
+        if process not in kept:
+            keepers.append(Keeper(home, process))
+            keepers[-1].start()
+
+
 def _stop_order(keepers: list[Keeper]) -> list[list[Keeper]]:
-    """The runner first, so that it can report what it holds; then agents, the control plane, and Redis last."""
-    rank = {"runner": 0, "control": 2, "redis": 3}
+    """n8n and the runner first, so that they can report what they hold; then agents, control plane, Redis last."""
+    rank = {"n8n": 0, "runner": 0, "control": 2, "redis": 3}
     groups: list[list[Keeper]] = [[], [], [], []]
     for keeper in keepers:
         groups[rank.get(keeper.process.name, 1)].append(keeper)
@@ -187,10 +217,10 @@ def stop_leftovers(home: Home) -> None:
             say(f"stopped {path.stem}, left by an earlier supervisor")
 
 
-async def _rotate_logs(home: Home, processes: tuple[Process, ...]) -> None:
+async def _rotate_logs(home: Home, keepers: list[Keeper]) -> None:
     while True:
         await asyncio.sleep(ROTATE_EVERY_S)
-        for name in (NAME, *(process.name for process in processes)):
+        for name in (NAME, *(keeper.process.name for keeper in keepers)):
             logfile.rotate(log_file(home, name))
 
 

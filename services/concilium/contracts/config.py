@@ -90,9 +90,16 @@ class EngineConfig(Section):
 
 class CallbackConfig(Section):
     allow: Texts = ()
-    """Private addresses (CIDR) or host:port pairs that callbacks may reach; public addresses always may."""
+    """Private addresses (CIDR), or host:port with or without a path, that callbacks may reach besides public ones."""
     timeout_s: float = Field(default=10.0, gt=0)
     attempts: int = Field(default=12, ge=1)
+
+
+class N8nConfig(Section):
+    version: str = "2.38.7"
+    """A folder of ``infra/n8n``."""
+    port: int = Field(default=5678, ge=1, le=65534)
+    """Where n8n listens on 127.0.0.1; its task broker takes the next port."""
 
 
 class RetentionConfig(Section):
@@ -139,6 +146,8 @@ class MeshConfig(Section):
     speech_engine: EngineConfig = EngineConfig()
     """For speech: OpenAI's ``/audio/speech``."""
     callbacks: CallbackConfig = CallbackConfig()
+    n8n: N8nConfig = N8nConfig()
+    """The n8n that ``concilium up --n8n`` installs."""
     retention: RetentionConfig = RetentionConfig()
     budgets: BudgetConfig = BudgetConfig()
     log: LogConfig = LogConfig()

@@ -49,7 +49,7 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
     wake = Wake(brain) if home.config.engine.url and advance is None else None
     fold = advance or (wake or brain).advance
     _ = home.prices  # read now: an owner shall hear of a wrong price before anything starts
-    gateway = Gateway(home=home, advance=fold, guard=Guard(home.config.callbacks.allow), wake=wake)
+    gateway = Gateway(home=home, advance=fold, guard=Guard(home.callback_allow), wake=wake)
     app = FastAPI(
         title="Concilium",
         version=__version__,

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook
 from concilium.contracts.base import utc_now
 from concilium.contracts.config import CallbackConfig
 from concilium.contracts.errors import ConciliumError
-from concilium.gateway.ssrf import CallbackRefused, Guard, GuardedResolver, parse, redacted
+from concilium.gateway.ssrf import CallbackRefused, Guard, GuardedResolver, redacted
 from concilium.keyring import KeyFile
 from concilium.ledger import Delivery, Ledger
 
@@ -98,9 +98,7 @@ class Sender:
     async def _post(self, session: aiohttp.ClientSession, delivery: Delivery) -> str | None:
         """Return why the delivery failed, or None when the receiver took it."""
         try:
-            target = parse(delivery.url)
-            if target.address is not None:
-                self._guard.judge(target.host, target.port, [target.address])
+            target = await self._guard.check(delivery.url)
             body = _body(delivery)
             async with session.post(
                 target.url, data=body.encode(), headers=self._headers(delivery, body), allow_redirects=False

@@ -18,6 +18,10 @@ KEY_FILES = {
     "runner": (Scope.NODES,),
 }
 """API keys kept in files, with their scopes: for the owner's command and for this node's runner."""
+GUEST_KEY_FILES = {
+    "n8n": (Scope.READ, Scope.WRITE),
+}
+"""The same for what the owner may start beside the mesh; such a key exists once its file does."""
 
 
 def secret_file(path: Path, make: Callable[[], str]) -> str:
@@ -46,7 +50,8 @@ def random_key() -> str:
 
 
 async def ensure_api_keys(folder: Path, ledger: Ledger) -> None:
-    """Make the keys of `KEY_FILES` where missing and make them known to the ledger. Revoked ones stay revoked."""
-    for name, scopes in KEY_FILES.items():
+    """Make the keys of `KEY_FILES` where missing and make all key files known to the ledger; revoked ones stay so."""
+    guests = {name: scopes for name, scopes in GUEST_KEY_FILES.items() if (folder / f"{name}.key").is_file()}
+    for name, scopes in (KEY_FILES | guests).items():
         secret = secret_file(folder / f"{name}.key", api_key)
         await ledger.ensure_key(secret, name, tuple(map(str, scopes)))

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
@@ -55,7 +55,7 @@ class Target:
     """A lower-case ASCII host name, or an IP address without brackets."""
     port: int
     path: str
-    """Path and query, percent-encoded as given."""
+    """Path and query, byte for byte as given; only what is not ASCII is percent-encoded."""
     address: Address | None
     """Set when the host is an address literal."""
 
@@ -67,11 +67,15 @@ class Target:
 
 
 class Guard:
-    """Judges callback targets by an allow-list of networks and ``host:port`` pairs."""
+    """Judges callback targets by an allow-list of networks and of ``host:port`` pairs, with or without a path.
+
+    ``host:port/path/`` permits only what lies below that path, so that a program with more than one door (n8n) can be
+    called back without opening the others.
+    """
 
     def __init__(self, allow: Sequence[str]) -> None:
         self._networks: list[Network] = []
-        self._pairs: set[tuple[str, int]] = set()
+        self._pairs: dict[tuple[str, int], list[str]] = {}
         for entry in allow:
             self._add(entry)
 
@@ -80,18 +84,24 @@ class Guard:
             self._networks.append(ip_network(entry))
             return
         except ValueError:
-            host, _, port = entry.rpartition(":")
+            place, slash, path = entry.partition("/")
+            host, _, port = place.rpartition(":")
         if not host or not port.isascii() or not port.isdigit():
             raise Invalid(
-                f"callbacks.allow: '{entry}' is neither a network (10.0.0.0/8) nor host:port (localhost:5678)"
+                f"callbacks.allow: '{entry}' is neither a network (10.0.0.0/8) nor host:port (localhost:5678), "
+                "with or without the beginning of a path (localhost:5678/webhook-waiting/)"
             )
-        self._pairs.add((host.strip("[]").lower(), int(port)))
+        self._pairs.setdefault((host.strip("[]").lower(), int(port)), []).append(slash + path)
 
-    def allows(self, host: str, port: int, address: Address) -> bool:
-        """Whether a connection to ``address`` under that host and port is permitted."""
+    def allows(self, host: str, port: int, address: Address, path: str | None = None) -> bool:
+        """Whether a connection to ``address`` under that host and port is permitted.
+
+        ``path`` is what is asked for there; None when it was judged before, as at the time of connecting.
+        """
+        prefixes = self._pairs.get((host, port), [])
         return (
             is_public(address)
-            or (host, port) in self._pairs
+            or any(path is None or _below(path, prefix) for prefix in prefixes)
             or any(address.version == net.version and address in net for net in self._networks)
         )
 
@@ -103,13 +113,13 @@ class Guard:
         """
         target = parse(url)
         addresses = [target.address] if target.address else await lookup(target.host, target.port)
-        self.judge(target.host, target.port, addresses)
+        self.judge(target.host, target.port, addresses, target.path)
         return target
 
-    def judge(self, host: str, port: int, addresses: Sequence[Address]) -> None:
+    def judge(self, host: str, port: int, addresses: Sequence[Address], path: str | None = None) -> None:
         """Raise `CallbackRefused` unless every address is permitted; a name with one bad address is refused whole."""
         for address in addresses:
-            if not self.allows(host, port, address):
+            if not self.allows(host, port, address, path):
                 raise CallbackRefused(
                     f"callback host {host} is at {address}, which is not a public address; "
                     f"the owner can list it in callbacks.allow (as a network or as {host}:{port})"
@@ -181,7 +191,7 @@ def parse(url: str) -> Target:
     if port == 0:
         raise CallbackRefused("port 0 cannot be reached")
     host, address = _host(parts.hostname or "")
-    return Target(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), _path(parts), address)
+    return Target(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), _path(url), address)
 
 
 def _host(raw: str) -> tuple[str, Address | None]:
@@ -212,9 +222,16 @@ def _ascii(host: str) -> str:
         raise CallbackRefused(f"'{host}' is not a host name") from error
 
 
-def _path(parts: SplitResult) -> str:
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return quote(path, safe="%/?:@!$&'()*+,;=~[]#")
+def _path(url: str) -> str:
+    rest = url.partition("://")[2]
+    path = rest[len(re.split(r"[/?#]", rest, maxsplit=1)[0]) :].partition("#")[0]
+    return quote(path if path.startswith("/") else f"/{path}", safe="%/?:@!$&'()*+,;=~[]")
+
+
+def _below(path: str, prefix: str) -> bool:
+    """Whether a path lies below another, read literally: nothing that a receiver might resolve to a place beside it."""
+    plain = path.partition("?")[0]
+    return not prefix or (plain.startswith(prefix) and "%" not in plain and ".." not in plain)
 
 
 def redacted(url: str) -> str:

@@ -24,9 +24,12 @@ class Receiver:
     port: int = 0
     statuses: list[int] = field(default_factory=list)
     """What the next answers are; 200 once they are used up."""
+    paths: list[str] = field(default_factory=list)
+    """What was called, as it stood in the request line."""
     got: "asyncio.Queue[tuple[dict[str, str], bytes]]" = field(default_factory=asyncio.Queue)
 
     async def take(self, request: web.Request) -> web.Response:
+        self.paths.append(request.raw_path)
         await self.got.put((dict(request.headers), await request.read()))
         status = self.statuses.pop(0) if self.statuses else 200
         headers = {"Location": f"http://127.0.0.1:{self.port}/elsewhere"} if status == 302 else {}
@@ -84,6 +87,15 @@ async def test_the_answer_is_posted_with_a_valid_signature(owner: Client, receiv
     assert headers["webhook-id"]
     log = owner.plane.log.read_text()
     assert "s3cret" not in log
+
+
+async def test_the_url_is_called_byte_for_byte_and_its_query_is_in_no_log(owner: Client, receiver: Receiver) -> None:
+    path = "/webhook-waiting/7?signature=aB%2fc%2F+d==&&x=1&x=2&~!$'()*,;:@/?%d1%84"
+    await owner.ask("a", callback_url=receiver.url(path))
+    await finish(owner)
+    await receiver.next()
+    assert receiver.paths == [path]
+    assert "aB%2fc" not in owner.plane.log.read_text()
 
 
 async def test_a_failed_delivery_is_tried_again_under_the_same_id(owner: Client, receiver: Receiver) -> None:

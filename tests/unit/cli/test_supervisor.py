@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from concilium.cli import logfile, pidfile, supervisor
-from concilium.cli.processes import Process, log_file, pid_file
+from concilium.cli.process import Process
+from concilium.cli.processes import log_file, pid_file
 from concilium.cli.supervisor import Keeper, backoff, only_supervisor
 from concilium.home import Home
 

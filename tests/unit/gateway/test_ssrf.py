@@ -107,6 +107,24 @@ async def test_the_owner_may_list_networks_and_host_port_pairs() -> None:
             await guard.check(url)
 
 
+async def test_a_pair_with_a_path_opens_nothing_beside_that_path() -> None:
+    guard = Guard(("127.0.0.1:5678/webhook-waiting/", "localhost:5678/webhook-waiting/"))
+    for host in ("127.0.0.1", "localhost"):
+        assert (await guard.check(f"http://{host}:5678/webhook-waiting/7?signature=a%2Fb")).port == 5678
+        for path in ("", "/", "/webhook/ask", "/rest/login", "/webhook-waiting", "/webhook-waiting/../rest/login",
+                     "/webhook-waiting/%2e%2e/rest", "/webhook-waiting/%252e./rest", "?/webhook-waiting/"):  # fmt: skip
+            with pytest.raises(CallbackRefused):
+                await guard.check(f"http://{host}:5678{path}")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["/webhook-waiting/12?signature=aB%2fc%2F+d&&x=1&x=2&=", "/a//b/./c;v=1,2?q=~!$'()*:@/?[]", "/%7Euser/%d1%84", "/"],
+)
+def test_what_follows_the_host_is_called_byte_for_byte(rest: str) -> None:
+    assert parse(f"http://127.0.0.1:5678{rest}").url.raw_path_qs == rest
+
+
 @pytest.mark.parametrize("entry", ["localhost", "10.0.0.1/33", "host:port", ":80", ""])
 def test_a_malformed_allow_list_is_an_error_that_names_the_entry(entry: str) -> None:
     with pytest.raises(Invalid, match=r"callbacks\.allow"):

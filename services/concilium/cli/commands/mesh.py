@@ -11,6 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from concilium.cli import lifecycle, logfile, supervisor
 from concilium.cli.errors import CliError
 from concilium.cli.notify import notify, tell_when_ready
+from concilium.cli.n8n import addition
 from concilium.cli.output import duration, line, note, print_json, size, stderr, table
 from concilium.cli.processes import log_file, mesh_processes
 from concilium.cli.service import stop_unit
@@ -21,11 +22,17 @@ from concilium.home import Home
 def up(
     context: typer.Context,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay here; Ctrl-C stops the mesh.")] = False,
+    n8n: Annotated[
+        bool | None,
+        typer.Option("--n8n/--no-n8n", help="With n8n beside it, or without; absent: as the last time."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the mesh in the background; does nothing when it runs."""
     current = session(context)
+    with_n8n = addition.settle(current.home, current.local_url, wanted=n8n)
     start_mesh(current.home, foreground=foreground)
+    hooks = addition.wait_live(current.home, current.local_url) if with_n8n and not foreground else []
     if as_json:
         print_json(
             {
@@ -33,11 +40,15 @@ def up(
                 "url": current.local_url,
                 "key_file": str(current.home.keys / "admin.key"),
                 "supervisor": lifecycle.running(current.home),
+                "n8n": addition.address(current.home) if with_n8n else None,
+                "webhooks": hooks,
             }
         )
     elif not foreground:
         line(f"The mesh is ready at {current.local_url}", style="green")
         line(f"Home {current.home.root}, key {current.home.keys / 'admin.key'}")
+        if with_n8n:
+            line(f"n8n is ready at {addition.address(current.home)}; its webhooks: {', '.join(hooks) or 'none'}")
 
 
 def start_mesh(home: Home, *, foreground: bool = False) -> None:
