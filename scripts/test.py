@@ -65,7 +65,6 @@ FLITE = Part("flite", on_path("flite"), ("flite",))
 FESTIVAL = Part("festival", festival_voices, ("festival", "festvox-kallpc16k", "festvox-us-slt-hts", "festvox-ru"))
 CHROMIUM = Part("chromium", on_path("chromium", "chromium-browser", "google-chrome"), ("chromium", "fonts-dejavu-core"))
 SSH = Part("ssh", on_path("ssh"), ("openssh-client",))
-ALL_PARTS = (BUBBLEWRAP, TESSERACT, DOCKERD, RUNSC, FLITE, FESTIVAL, CHROMIUM, SSH)
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,8 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"no group {', '.join(sorted(unknown))}")
     chosen = [group for group in GROUPS if not options.groups or group.name in options.groups]
     # All at once and first: what a group does not need but can use is then there, in the same state in every run.
-    install([part for part in ALL_PARTS if any(part in group.needs for group in chosen) and not part.present()])
+    wanted = dict.fromkeys(part for group in chosen for part in group.needs)
+    install([part for part in wanted if not part.present()])
     outcomes = [run(group) for group in chosen]
     report(outcomes)
     missing = options.all and any(not outcome.ran for outcome in outcomes)

@@ -10,8 +10,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from concilium.cli import lifecycle, logfile, supervisor
 from concilium.cli.errors import CliError
-from concilium.cli.notify import notify, tell_when_ready
 from concilium.cli.n8n import addition
+from concilium.cli.notify import notify, tell_when_ready
 from concilium.cli.output import duration, line, note, print_json, size, stderr, table
 from concilium.cli.processes import log_file, mesh_processes
 from concilium.cli.service import stop_unit

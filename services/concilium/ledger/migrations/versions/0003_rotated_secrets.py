@@ -19,3 +19,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sha256"),
     )
     op.create_index("ix_old_secrets_key_id", "old_secrets", ["key_id"], unique=False)
+
+
+def downgrade() -> None:
+    op.drop_table("old_secrets")
