@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,8 +31,10 @@ def main() -> int:
             for source in sorted((ROOT / "infra" / "n8n").glob("*/package.json")):
                 lock(source)
         else:
-            for version in versions():
-                print(install(version).program, flush=True)
+            # One core each: npm unpacks on one, and compiles on one.
+            with ThreadPoolExecutor() as pool:
+                for installed in pool.map(install, versions()):
+                    print(installed.program, flush=True)
     except CliError as error:
         print(error.message, error.hint, file=sys.stderr)
         return 1
@@ -48,7 +51,7 @@ def lock(source: Path) -> None:
             shutil.copyfile(source.with_name("package-lock.json"), work / "package-lock.json")
         options = ("--package-lock-only", "--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund")
         environ = {**node.environ, "npm_config_omit_lockfile_registry_resolved": "true"}
-        run_watched((*node.npm, "install", *options), work / "log", f"Resolving {source}", environ, cwd=work)
+        run_watched((*node.npm, "install", *options), work / "log", f"resolving {source}", environ, cwd=work)
         shutil.copyfile(work / "package-lock.json", source.with_name("package-lock.json"))
 
 

@@ -73,7 +73,7 @@ def run_watched(
                     code = child.wait(TELL_EVERY_S)
                     break
                 except subprocess.TimeoutExpired:
-                    note(f"  still at it after {time.monotonic() - began:.0f} s")
+                    note(f"  {time.monotonic() - began:4.0f} s  {what}")
         finally:
             if child.poll() is None:
                 child.kill()
@@ -81,4 +81,4 @@ def run_watched(
     if code:
         end = "\n".join(f"  {line}" for line in tail(log, 15))
         raise CliError(f"`{' '.join(map(str, command[:4]))} …` ended with {code}; the end of {log}:\n{end}")
-    note(f"  done in {time.monotonic() - began:.0f} s")
+    note(f"  {time.monotonic() - began:4.0f} s  {what}: done")

@@ -65,5 +65,6 @@ def _make(place: Path, source: Path, node: Node, build: list[str]) -> None:
     log = place / "log"
     # Peer dependencies of n8n's language-model packages contradict each other; the lock says what is taken.
     get = (*node.npm, "ci", "--legacy-peer-deps", "--ignore-scripts", *quiet)
-    run_watched(get, log, f"Installing n8n {source.name} for Node {node.version} in {place}", node.environ, cwd=place)
-    run_watched((*node.npm, "rebuild", *quiet, *build), log, f"Building {' and '.join(build)}", node.environ, cwd=place)
+    run_watched(get, log, f"installing n8n {source.name} for Node {node.version}", node.environ, cwd=place)
+    compile_them = (*node.npm, "rebuild", *quiet, *build)
+    run_watched(compile_them, log, f"building {' and '.join(build)} for n8n {source.name}", node.environ, cwd=place)

