@@ -176,6 +176,61 @@ def test_words_behind_a_colon_are_spoken_as_they_stand_and_as_asked() -> None:
     assert only_step(ask('Say: "hello"'))[1] == {"text": "hello"}
 
 
+def attached(name: str, media_type: str = "application/octet-stream") -> FileRef:
+    return FileRef(sha256="2" * 64, name=name, media_type=media_type, size=10)
+
+
+READABLE = [
+    *(attached(f"a.{end}") for end in ("csv", "md", "txt", "log", "json", "xml", "tsv", "svg", "yaml")),
+    *(attached(f"a.{end}") for end in ("docm", "xlsm", "rtf", "doc", "odt")),
+    *(attached(f"a.{end}", "") for end in ("csv", "md", "pptx")),
+    attached("a.json", "application/json"),
+    attached("a.xml", "application/xml"),
+    attached("a.rtf", "application/rtf"),
+    attached("a.xls", "application/vnd.ms-excel"),
+    attached("a.doc", "application/msword"),
+    attached("a.odt", "application/vnd.oasis.opendocument.text"),
+    attached("a.docm", "application/vnd.ms-word.document.macroenabled.12"),
+    attached("logo.svg", "image/svg+xml"),
+    attached("nameless"),
+]
+
+
+@pytest.mark.parametrize("file", READABLE, ids=lambda file: f"{file.name} {file.media_type}")
+def test_what_is_no_picture_sound_or_script_is_read_as_a_document(file: FileRef) -> None:
+    for text in ("Read this file", "Прочитай файл"):
+        assert only_step(ask(text, file)) == ("document.extract", {"file": {"$ref": "#/request/files/0"}})
+    for text in ("Read this file aloud", "Прочитай файл вслух"):
+        routed = ask(text, file)
+        assert isinstance(routed, Routed)
+        assert [step.skill for step in routed.plan.steps] == ["document.extract", "tts.speak"]
+
+
+@pytest.mark.parametrize(
+    "file", [attached("a.mp3"), attached("a", "audio/mpeg"), attached("a", "video/mp4"), attached("a.py")]
+)
+def test_sound_film_and_scripts_are_not_read_as_documents(file: FileRef) -> None:
+    assert isinstance(ask("Read this file", file), Asked)
+
+
+def test_a_drawing_is_a_picture_unless_its_text_is_wanted() -> None:
+    drawing = attached("logo.svg", "image/svg+xml")
+    assert only_step(ask("How large is this picture?", drawing))[0] == "vision.inspect"
+    assert only_step(ask("Read the text in this picture", drawing))[0] == "document.extract"
+    routed = ask("Read these pictures", drawing, PNG)
+    assert isinstance(routed, Routed)
+    assert [step.skill for step in routed.plan.steps] == ["document.extract", "vision.ocr"]
+
+
+@pytest.mark.parametrize("file", [attached("data.json", "application/json"), attached("d.bin"), attached("d.csv")])
+def test_data_reaches_a_script_as_a_file(file: FileRef) -> None:
+    step = only_step(ask("Run the script on this data", SOLUTION, file))
+    assert step == (
+        "code.run",
+        {"language": "python", "script": {"$ref": "#/request/files/0"}, "files": [{"$ref": "#/request/files/1"}]},
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [

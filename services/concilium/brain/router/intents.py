@@ -70,7 +70,7 @@ def _read(order: Order, material: Material) -> None:
 def _reading(file: int, clause: Clause, material: Material) -> PlanStep:
     """Add what gets the text out of a file; return the step that gives it."""
     if file not in material.readings:
-        reader = _ocr if file in material.images else _extract
+        reader = _extract if file in material.extractable else _ocr
         material.readings[file] = reader(file, clause, material)
     return material.readings[file]
 
