@@ -281,6 +281,61 @@ def test_a_password_may_hold_marks_and_words_that_cut_a_sentence() -> None:
     assert routed.plan.steps[-1].skill == "tts.speak"
 
 
+@pytest.mark.parametrize(
+    ("text", "pages"),
+    [
+        ("Read page 2 of this PDF aloud", "2"),
+        ("give me the first page of the PDF as text", "1"),
+        ("Read pages 2 to 3 of the document", "2-3"),
+        ("Read pages 1-4", "1-4"),
+        ("Extract the text of pages 1, 3 and 5", "1,3,5"),
+        ("read p. 7 of the PDF", "7"),
+        ("Read from page 3 to page 5", "3-5"),
+        ("Read the first two pages aloud", "1-2"),
+        ("Read pages 2-3, the password is x1", "2-3"),
+        ("прочитай страницу 2", "2"),
+        ("Прочитай страницы 2–5 вслух", "2-5"),
+        ("прочитай первую страницу", "1"),
+        ("дай текст страниц с 3 по 10 из PDF", "3-10"),
+        ("прочитай 2-ю страницу", "2"),
+        ("прочитай стр. 3", "3"),
+        ("прочитай первые две страницы", "1-2"),
+    ],
+)
+def test_the_pages_wanted_reach_the_document(text: str, pages: str) -> None:
+    routed = ask(text, PDF)
+    assert isinstance(routed, Routed), routed
+    assert routed.plan.steps[0].skill == "document.extract"
+    assert routed.plan.steps[0].input["pages"] == pages
+
+
+@pytest.mark.parametrize("text", ["Read all pages", "Read this page", "How many pages does the document have?"])
+def test_a_document_is_read_whole_when_no_pages_are_named(text: str) -> None:
+    routed = ask(text, PDF)
+    assert isinstance(routed, Routed), routed
+    assert "pages" not in routed.plan.steps[0].input
+
+
+def test_pages_are_counted_off_in_a_document_and_pictures_of_pages_among_the_files() -> None:
+    routed = ask("Read the second page", PDF, PDF)
+    assert isinstance(routed, Routed), routed
+    assert routed.plan.steps[0].input["pages"] == "2"
+    assert only_step(ask("Read the second page", PNG, PNG2))[1]["image"] == {"$ref": "#/request/files/1"}
+
+
+def test_two_pages_read_one_after_the_other_are_two_readings() -> None:
+    routed = ask("Read page 2 aloud and then read page 5 aloud", PDF)
+    assert isinstance(routed, Routed), routed
+    read = [step.input["pages"] for step in routed.plan.steps if step.skill == "document.extract"]
+    spoken = [step.input["text"] for step in routed.plan.steps if step.skill == "tts.speak"]
+    assert read == ["2", "5"]
+    assert spoken == [{"$ref": "#/steps/merge/output/text"}, {"$ref": "#/steps/merge2/output/text"}]
+
+
+def test_page_numbers_that_shall_be_spoken_stay_as_they_are() -> None:
+    assert only_step(ask("Say: pages 1, 2 and 3", PDF))[1] == {"text": "pages 1, 2 and 3"}
+
+
 def test_a_password_that_shall_be_spoken_is_spoken() -> None:
     assert only_step(ask("Say: the password is hunter2", PDF))[1] == {"text": "the password is hunter2"}
     assert isinstance(ask("Say the password is hunter2", PDF), Asked)

@@ -133,6 +133,9 @@ class Material:
     readings: dict[int, PlanStep] = field(default_factory=dict)
     """Of each file read so far, the step that gives its text."""
 
+    pages: dict[int, str] = field(default_factory=dict)
+    """Of each document read so far, the pages wanted; '' for all."""
+
     def __post_init__(self) -> None:
         self.used_codes.update(self.surface.quoted_codes)
 
