@@ -176,6 +176,61 @@ def test_words_behind_a_colon_are_spoken_as_they_stand_and_as_asked() -> None:
     assert only_step(ask('Say: "hello"'))[1] == {"text": "hello"}
 
 
+def attached(name: str, media_type: str = "application/octet-stream") -> FileRef:
+    return FileRef(sha256="2" * 64, name=name, media_type=media_type, size=10)
+
+
+READABLE = [
+    *(attached(f"a.{end}") for end in ("csv", "md", "txt", "log", "json", "xml", "tsv", "svg", "yaml")),
+    *(attached(f"a.{end}") for end in ("docm", "xlsm", "rtf", "doc", "odt")),
+    *(attached(f"a.{end}", "") for end in ("csv", "md", "pptx")),
+    attached("a.json", "application/json"),
+    attached("a.xml", "application/xml"),
+    attached("a.rtf", "application/rtf"),
+    attached("a.xls", "application/vnd.ms-excel"),
+    attached("a.doc", "application/msword"),
+    attached("a.odt", "application/vnd.oasis.opendocument.text"),
+    attached("a.docm", "application/vnd.ms-word.document.macroenabled.12"),
+    attached("logo.svg", "image/svg+xml"),
+    attached("nameless"),
+]
+
+
+@pytest.mark.parametrize("file", READABLE, ids=lambda file: f"{file.name} {file.media_type}")
+def test_what_is_no_picture_sound_or_script_is_read_as_a_document(file: FileRef) -> None:
+    for text in ("Read this file", "Прочитай файл"):
+        assert only_step(ask(text, file)) == ("document.extract", {"file": {"$ref": "#/request/files/0"}})
+    for text in ("Read this file aloud", "Прочитай файл вслух"):
+        routed = ask(text, file)
+        assert isinstance(routed, Routed)
+        assert [step.skill for step in routed.plan.steps] == ["document.extract", "tts.speak"]
+
+
+@pytest.mark.parametrize(
+    "file", [attached("a.mp3"), attached("a", "audio/mpeg"), attached("a", "video/mp4"), attached("a.py")]
+)
+def test_sound_film_and_scripts_are_not_read_as_documents(file: FileRef) -> None:
+    assert isinstance(ask("Read this file", file), Asked)
+
+
+def test_a_drawing_is_a_picture_unless_its_text_is_wanted() -> None:
+    drawing = attached("logo.svg", "image/svg+xml")
+    assert only_step(ask("How large is this picture?", drawing))[0] == "vision.inspect"
+    assert only_step(ask("Read the text in this picture", drawing))[0] == "document.extract"
+    routed = ask("Read these pictures", drawing, PNG)
+    assert isinstance(routed, Routed)
+    assert [step.skill for step in routed.plan.steps] == ["document.extract", "vision.ocr"]
+
+
+@pytest.mark.parametrize("file", [attached("data.json", "application/json"), attached("d.bin"), attached("d.csv")])
+def test_data_reaches_a_script_as_a_file(file: FileRef) -> None:
+    step = only_step(ask("Run the script on this data", SOLUTION, file))
+    assert step == (
+        "code.run",
+        {"language": "python", "script": {"$ref": "#/request/files/0"}, "files": [{"$ref": "#/request/files/1"}]},
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -224,6 +279,61 @@ def test_a_password_may_hold_marks_and_words_that_cut_a_sentence() -> None:
     assert isinstance(routed, Routed)
     assert routed.plan.steps[0].input["password"] == "a;b,and.c"
     assert routed.plan.steps[-1].skill == "tts.speak"
+
+
+@pytest.mark.parametrize(
+    ("text", "pages"),
+    [
+        ("Read page 2 of this PDF aloud", "2"),
+        ("give me the first page of the PDF as text", "1"),
+        ("Read pages 2 to 3 of the document", "2-3"),
+        ("Read pages 1-4", "1-4"),
+        ("Extract the text of pages 1, 3 and 5", "1,3,5"),
+        ("read p. 7 of the PDF", "7"),
+        ("Read from page 3 to page 5", "3-5"),
+        ("Read the first two pages aloud", "1-2"),
+        ("Read pages 2-3, the password is x1", "2-3"),
+        ("прочитай страницу 2", "2"),
+        ("Прочитай страницы 2–5 вслух", "2-5"),
+        ("прочитай первую страницу", "1"),
+        ("дай текст страниц с 3 по 10 из PDF", "3-10"),
+        ("прочитай 2-ю страницу", "2"),
+        ("прочитай стр. 3", "3"),
+        ("прочитай первые две страницы", "1-2"),
+    ],
+)
+def test_the_pages_wanted_reach_the_document(text: str, pages: str) -> None:
+    routed = ask(text, PDF)
+    assert isinstance(routed, Routed), routed
+    assert routed.plan.steps[0].skill == "document.extract"
+    assert routed.plan.steps[0].input["pages"] == pages
+
+
+@pytest.mark.parametrize("text", ["Read all pages", "Read this page", "How many pages does the document have?"])
+def test_a_document_is_read_whole_when_no_pages_are_named(text: str) -> None:
+    routed = ask(text, PDF)
+    assert isinstance(routed, Routed), routed
+    assert "pages" not in routed.plan.steps[0].input
+
+
+def test_pages_are_counted_off_in_a_document_and_pictures_of_pages_among_the_files() -> None:
+    routed = ask("Read the second page", PDF, PDF)
+    assert isinstance(routed, Routed), routed
+    assert routed.plan.steps[0].input["pages"] == "2"
+    assert only_step(ask("Read the second page", PNG, PNG2))[1]["image"] == {"$ref": "#/request/files/1"}
+
+
+def test_two_pages_read_one_after_the_other_are_two_readings() -> None:
+    routed = ask("Read page 2 aloud and then read page 5 aloud", PDF)
+    assert isinstance(routed, Routed), routed
+    read = [step.input["pages"] for step in routed.plan.steps if step.skill == "document.extract"]
+    spoken = [step.input["text"] for step in routed.plan.steps if step.skill == "tts.speak"]
+    assert read == ["2", "5"]
+    assert spoken == [{"$ref": "#/steps/merge/output/text"}, {"$ref": "#/steps/merge2/output/text"}]
+
+
+def test_page_numbers_that_shall_be_spoken_stay_as_they_are() -> None:
+    assert only_step(ask("Say: pages 1, 2 and 3", PDF))[1] == {"text": "pages 1, 2 and 3"}
 
 
 def test_a_password_that_shall_be_spoken_is_spoken() -> None:

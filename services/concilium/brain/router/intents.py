@@ -6,6 +6,7 @@ from concilium.brain.router.clauses import Clause
 from concilium.brain.router.coding import check, generate, programs, test
 from concilium.brain.router.generic import fill
 from concilium.brain.router.material import EXTRACT, Material, may_be_scanned
+from concilium.brain.router.pages import lift_pages
 from concilium.brain.router.scripts import CHECK, GENERATE, INSPECT, MERGE, OCR, RUN, SPEAK, TEST, Order, Unsure
 from concilium.brain.words import language_of
 from concilium.contracts.base import JSON
@@ -69,8 +70,11 @@ def _read(order: Order, material: Material) -> None:
 
 def _reading(file: int, clause: Clause, material: Material) -> PlanStep:
     """Add what gets the text out of a file; return the step that gives it."""
-    if file not in material.readings:
-        reader = _ocr if file in material.images else _extract
+    extracted = file in material.extractable
+    pages = lift_pages(clause.key)[1] if extracted else ""
+    if file not in material.readings or pages not in ("", material.pages.get(file, "")):
+        reader = _extract if extracted else _ocr
+        material.pages[file] = pages
         material.readings[file] = reader(file, clause, material)
     return material.readings[file]
 
@@ -78,13 +82,14 @@ def _reading(file: int, clause: Clause, material: Material) -> PlanStep:
 def _extract(file: int, clause: Clause, material: Material) -> PlanStep:
     """Read a document. Pages without text go to OCR, if there are any, and their text is put into its place."""
     password = {"password": material.password} if material.password else {}
-    extract = material.add("extract", EXTRACT, {"file": material.file(file), **password})
+    pages: dict[str, JSON] = {"pages": material.pages[file]} if material.pages[file] else {}
+    extract = material.add("extract", EXTRACT, {"file": material.file(file), **pages, **password})
     if not may_be_scanned(material.files[file]) or not {OCR, MERGE} <= material.index.skills.keys():
         return extract
     scanned = ref(f"/steps/{extract.name}/output/scanned")
     read = material.add("read", OCR, {"images": scanned, **_languages(clause)}, when=scanned)
-    pages = {"pages": ref(f"/steps/{extract.name}/output/pages"), "read": ref(f"/steps/{read.name}/output/pages")}
-    return material.add("merge", MERGE, pages)
+    both = {"pages": ref(f"/steps/{extract.name}/output/pages"), "read": ref(f"/steps/{read.name}/output/pages")}
+    return material.add("merge", MERGE, both)
 
 
 def _ocr(image: int, clause: Clause, material: Material) -> PlanStep:
@@ -138,6 +143,9 @@ def _readable(clause: Clause, material: Material) -> list[int]:
     image, document = words.IMAGE.search(clause.key), words.DOCUMENT.search(clause.key)
     if mixed and bool(image) != bool(document):
         files = material.images if image else [i for i in files if i not in material.images]
+    if not material.images:
+        # "The second page" counts off pages of a document, not documents.
+        clause = Clause(lift_pages(clause.key)[0])
     return _meant(files, clause, material)
 
 
@@ -248,6 +256,8 @@ def _payload(clause: Clause, material: Material) -> str | None:
 def _spoken_sources(order: Order, material: Material) -> list[JSON]:
     """Return the texts to speak: a file the clause names, the newest text, or every file's text."""
     clause = order.clause
+    if material.extractable and not material.images and lift_pages(clause.key)[1]:
+        return _read_texts(clause, material)
     fresh = [i for i in material.readable if i not in material.readings]
     if (words.IMAGE.search(clause.key) or words.DOCUMENT.search(clause.key)) and fresh:
         return _read_texts(clause, material)

@@ -24,8 +24,37 @@ _SCRIPT_TYPES: dict[str, CodeLanguage] = {
 }
 _SCRIPT_ENDINGS: dict[str, CodeLanguage] = {".py": "python", ".sh": "shell", ".bash": "shell"}
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
-_DOCUMENT_TYPES = ("application/pdf", "application/vnd.openxmlformats-officedocument.", "text/html", "message/rfc822")
-_DOCUMENT_ENDINGS = (".pdf", ".docx", ".xlsx", ".html", ".htm", ".eml")
+_HEARD_ENDINGS = (
+    ".mp3",
+    ".wav",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".flac",
+    ".m4a",
+    ".aac",
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+)
+_DOCUMENT_TYPES = (
+    "application/pdf",
+    "application/msword",
+    "application/rtf",
+    "application/vnd.ms-",
+    "application/vnd.oasis.",
+    "application/vnd.openxmlformats-officedocument.",
+    "text/html",
+    "text/rtf",
+    "message/rfc822",
+)
+_DOCUMENT_ENDINGS = (
+    *(".pdf", ".docx", ".docm", ".doc", ".xlsx", ".xlsm", ".xls", ".pptx", ".rtf", ".odt", ".ods", ".odp"),
+    *(".html", ".htm", ".eml"),
+)
 _TEST_NAME = re.compile(r"(?:test_.*|.*_test|conftest)\.py")
 _VAGUE = ("", "application/octet-stream")
 _TEXT_OUTPUTS = ("text", "stdout", "answer", "result", "summary")
@@ -64,9 +93,19 @@ def is_test(file: FileRef) -> bool:
     return bool(_TEST_NAME.fullmatch(file.name.lower()))
 
 
-def is_text(file: FileRef) -> bool:
-    """Whether a file is plain text, a table of text included, and no script."""
-    return file.media_type.startswith("text/") and not is_document(file) and script_language(file) is None
+def is_drawing(file: FileRef) -> bool:
+    """Whether a file is an image made of text: a vector drawing, whose words stand in it as words."""
+    return file.media_type.startswith("image/svg") or file.name.lower().endswith(".svg")
+
+
+def is_readable(file: FileRef) -> bool:
+    """Whether the document agent gets a file, to read it or to say why not: no picture, sound, film or script."""
+    if is_drawing(file):
+        return True
+    if file.media_type in _VAGUE and file.name.lower().endswith(_HEARD_ENDINGS):
+        return False
+    seen_or_heard = file.media_type.startswith(("image/", "audio/", "video/"))
+    return not seen_or_heard and not is_image(file) and script_language(file) is None
 
 
 def _texts(value: JSON) -> Iterator[str]:
@@ -94,6 +133,9 @@ class Material:
     readings: dict[int, PlanStep] = field(default_factory=dict)
     """Of each file read so far, the step that gives its text."""
 
+    pages: dict[int, str] = field(default_factory=dict)
+    """Of each document read so far, the pages wanted; '' for all."""
+
     def __post_init__(self) -> None:
         self.used_codes.update(self.surface.quoted_codes)
 
@@ -109,9 +151,14 @@ class Material:
 
     @property
     def readable(self) -> list[int]:
-        """Everything that has text to read: images, documents, plain text files."""
-        texts = [i for i, f in enumerate(self.files) if is_text(f) and EXTRACT in self.index.skills]
-        return sorted({*self.images, *self.documents, *texts})
+        """Everything that may have text to read: images, and all that the document agent gets."""
+        return sorted({*self.images, *self.extractable})
+
+    @property
+    def extractable(self) -> list[int]:
+        """Files whose text the document agent gets, when it is in the catalog."""
+        known = EXTRACT in self.index.skills
+        return [i for i, file in enumerate(self.files) if known and is_readable(file)]
 
     @property
     def scripts(self) -> list[int]:

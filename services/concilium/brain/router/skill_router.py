@@ -1,14 +1,15 @@
 """The skill router: clause by clause to a plan, or a question when any clause stays unclear."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from concilium.brain.admit import Admitted
 from concilium.brain.router import lexicon as words
 from concilium.brain.router.clauses import Clause, cut
 from concilium.brain.router.generic import fill, fits
 from concilium.brain.router.intents import RULED, beyond, carry_out, skill_of
-from concilium.brain.router.material import EXTRACT, Material, is_document, is_image
+from concilium.brain.router.material import EXTRACT, Material, is_image, is_readable
+from concilium.brain.router.pages import joined
 from concilium.brain.router.passwords import without_password
 from concilium.brain.router.questions import question
 from concilium.brain.router.scripts import GENERATE, INSPECT, OCR, Order, Unsure, bind, own_codes
@@ -79,8 +80,9 @@ class SkillRouter:
         surface = read_surface(text, {file.name for file in admitted.files})
         if len(surface.masked) > TEXT_MAX:
             raise _Stuck("too-long")
-        documents = any(is_document(file) for file in admitted.files)
+        documents = any(is_readable(file) for file in admitted.files)
         surface, password = without_password(surface) if documents else (surface, "")
+        surface = replace(surface, masked=joined(surface.masked)) if documents else surface
         material = Material(surface, admitted.files, self._index, password)
         record = self._whole(text, material) or self._by_clauses(surface, material)
         spare = material.left_out()
