@@ -81,6 +81,8 @@ class Group:
     """Its files may run side by side: none uses what is there once only."""
     prepare: tuple[str, ...] = ()
     """A script of ours, with arguments, that makes what its tests need."""
+    nightly: bool = False
+    """Too long for every change: run when it is named, and by ``.ci/nightly``."""
 
 
 @dataclass
@@ -104,6 +106,7 @@ OCR = ("tests/integration/vision",)
 SPEECH = ("tests/integration/tts",)
 BROWSER = ("tests/integration/pages",)
 DEMO = ("tests/e2e",)
+HOME = ("tests/e2e/test_backup.py", "tests/e2e/test_power_loss.py", "tests/e2e/test_rotation.py")
 CHAOS = ("tests/chaos",)
 MODELS = ("tests/models",)
 CONTRACT = ("tests/contract",)
@@ -126,11 +129,19 @@ GROUPS = (
     Group("browser", "the task pages in Chromium", BROWSER, (CHROMIUM,)),
     Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
-    Group("n8n", "real n8n, the oldest and the newest supported", N8N, (SSH,), prepare=("scripts/n8n_env.py",)),
+    Group(
+        "n8n",
+        "real n8n, the oldest and the newest supported",
+        N8N,
+        (SSH,),
+        prepare=("scripts/n8n_env.py",),
+        nightly=True,
+    ),
+    Group("home", "homes lost and restored, power cuts, keys rotated under load", HOME, nightly=True),
     Group("chaos", "a short run of kills, freezes and outages", CHAOS),
     Group("e2e", "the whole road as a newcomer walks it", DEMO),
 )
-OWN = (*SANDBOX, *DOCKER, *OCR, *SPEECH, *BROWSER)
+OWN = (*SANDBOX, *DOCKER, *OCR, *SPEECH, *BROWSER, *HOME)
 """Folders that the wide groups leave to the group they belong to."""
 
 
@@ -143,7 +154,7 @@ def main(arguments: Sequence[str]) -> int:
     unknown = set(options.groups) - {group.name for group in GROUPS}
     if unknown:
         parser.error(f"no group {', '.join(sorted(unknown))}")
-    chosen = [group for group in GROUPS if not options.groups or group.name in options.groups]
+    chosen = [group for group in GROUPS if group.name in options.groups or not (options.groups or group.nightly)]
     # All at once and first: what a group does not need but can use is then there, in the same state in every run.
     wanted = dict.fromkeys(part for group in chosen for part in group.needs)
     install([part for part in wanted if not part.present()])
@@ -229,6 +240,8 @@ def report(outcomes: Sequence[Outcome]) -> None:
         if outcome.ran:
             for reason, count in sorted(outcome.skipped.items()):
                 print(f"{'':<10} skipped {count}: {reason}")
+    nightly = " ".join(group.name for group in GROUPS if group.nightly)
+    print(f'\nEvery night by .ci/nightly, or by name: make test GROUPS="{nightly}"')
     passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
     absent = sum(not o.ran for o in outcomes)
     print(f"\n{passed} passed, {failed} failed" + (f", {absent} groups not run" if absent else ""))
