@@ -17,10 +17,8 @@ from concilium.workers.code import host
 from concilium.workers.code.sandbox.job import Job, SandboxError
 from concilium.workers.runtime.skill import SkillContext, SkillFailed
 from integration.code.conftest import MANIFEST, Sandboxed, probed
+from support.sandbox_copy import copy_sandbox
 
-SANDBOX = Path(code.__file__).parent
-RUNTIME = Path("concilium/workers/runtime")
-"""Where the sandbox finds how a program is started."""
 AS_NOBODY = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
@@ -165,9 +163,7 @@ def test_the_rungs_hold_for_an_ordinary_user(name: str, tmp_path_factory: pytest
         pytest.skip(f"{python} is older than Python 3.11")
     copy = Path(f"/var/tmp/concilium-test-{os.getpid()}-{name}")
     try:
-        shutil.copytree(SANDBOX / "sandbox", copy / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
-        (copy / RUNTIME).mkdir(parents=True)
-        shutil.copy(SANDBOX.parent / "runtime" / "process.py", copy / RUNTIME)
+        copy_sandbox(copy)
         become = ["setpriv", "--reuid", "65533", "--regid", "65533", "--clear-groups"]
         command = [*become, python, "-B", "-c", AS_NOBODY, str(copy), name]
         path = {"PATH": "/usr/bin:/bin"}

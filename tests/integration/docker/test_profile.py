@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from concilium.workers import code
 from concilium.workers.code.sandbox.rung import interpreters
 from integration.code.test_rungs import AS_NOBODY
 from integration.docker.conftest import LINKS, Docker
+from support.sandbox_copy import copy_sandbox
 
 PROFILE = Path(__file__).parents[3] / "infra" / "seccomp" / "code.json"
 OPEN_PROC = ("--security-opt", "systempaths=unconfined")
@@ -29,7 +29,7 @@ print("REPORT", json.dumps({rung.name: rung.reason if not rung.holds else "" for
 def package(docker: Docker) -> Iterator[Path]:
     """The sandbox's code, where a user without rights can read it."""
     folder = docker.socket.parent / "package"
-    shutil.copytree(Path(code.__file__).parent / "sandbox", folder / "sandbox", ignore=shutil.ignore_patterns("__py*"))
+    copy_sandbox(folder)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     yield folder
