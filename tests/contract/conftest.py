@@ -25,7 +25,7 @@ async def caller(subject: Subject) -> AsyncIterator[Caller]:
     """Somebody who calls the agent as the runner does."""
     async with aiohttp.ClientSession(trust_env=False) as session:
         client = AgentClient(session)
-        endpoint = await find(client, subject.manifest, subject.url, subject.shown)
+        endpoint = await find(client, subject.manifest, subject.url, lambda: subject.shown)
         yield Caller(subject, session, client, endpoint)
 
 
