@@ -23,9 +23,9 @@ from pydantic import ValidationError
 
 from concilium.contracts.limits import KIB, MIB
 from concilium.workers.document import limits
-from concilium.workers.document.confine import confine
 from concilium.workers.document.found import SAID, Failure, Fault, Found, Picture, Said, Unreadable, Usage
 from concilium.workers.document.source import Source, Wanted
+from concilium.workers.runtime.confine import confine
 
 _PACKAGE = __name__.rpartition(".")[0]
 _READERS = f"{_PACKAGE}.formats"

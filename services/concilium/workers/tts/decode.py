@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from concilium.workers.runtime.process import start_process
+from concilium.workers.runtime.process import kill, start_process
 from concilium.workers.runtime.skill import SkillFailed
 from concilium.workers.tts.decode_child import TOO_LONG
 from concilium.workers.tts.process import bound
@@ -34,9 +34,7 @@ async def decode(content: bytes) -> Sound:
     except TimeoutError as error:
         raise _garbage("audio that takes too long to decode") from error
     finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
+        await kill(child)
     if child.returncode == TOO_LONG:
         raise _garbage(f"more than {SECONDS_MAX:g} s of audio for one sentence")
     if child.returncode or len(answer) < 8:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from concilium.workers.runtime.process import start_process
+from concilium.workers.runtime.process import kill, start_process
 from concilium.workers.runtime.skill import SkillFailed
 from concilium.workers.tts.library import GET_ENGINE, find_library
 from concilium.workers.tts.sound import Manner, Sound
@@ -67,9 +67,7 @@ async def running_engine(timeout_s: float) -> AsyncIterator[Espeak]:
         detail = "the engine stopped: it lacks the voice or could not speak the text"
         raise SkillFailed("speech-failed", detail) from error
     finally:
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
+        await kill(child)
 
 
 def _command() -> Sequence[str]:

@@ -11,7 +11,6 @@ process of the agent's user.
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import multiprocessing
 import os
@@ -24,17 +23,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
-from pathlib import Path
 
 from concilium.contracts.base import JSON
 from concilium.contracts.limits import MIB
+from concilium.workers.runtime.confine import confine
 from concilium.workers.runtime.skill import SkillFailed
 
 CELLS = 2
 """At work at once; more wait for their turn."""
 ANSWER_BYTES = 256 * MIB
 """The largest part of an answer: 64 million pixels of three bytes fit."""
-_PR_SET_PDEATHSIG = 1
 
 Job = Callable[[dict[str, JSON], Sequence[bytes]], "Answer"]
 """What a cell does: a function of a module, of options as JSON and of files. It may raise `SkillFailed`."""
@@ -160,7 +158,8 @@ def _died(code: int | None, limits: Limits) -> SkillFailed:
 def _serve(pipe: "Connection[bytes, bytes]", job: Job, limits: Limits) -> None:
     """Do one job: the cell's whole life."""
     _let_go(pipe.fileno())
-    _confine(limits)
+    confine(limits.memory_bytes, limits.cpu_s)
+    signal.setitimer(signal.ITIMER_REAL, limits.wall_s)
     options, count = json.loads(pipe.recv_bytes())
     files = [pipe.recv_bytes() for _ in range(count)]
     outcome, said, parts = _outcome(job, options, files, limits)
@@ -188,27 +187,5 @@ def _outcome(
 
 def _let_go(kept: int) -> None:
     """Close all that was inherited but the pipe: also what keeps the server alive when the agent is gone."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):  # what decoders print goes nowhere
-        os.dup2(nowhere, descriptor)
     os.closerange(3, kept)
     os.closerange(kept + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-
-
-def _confine(limits: Limits) -> None:
-    """Bound this process."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.environ.clear()
-    signal.setitimer(signal.ITIMER_REAL, limits.wall_s)
-    loaded = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    _limit(resource.RLIMIT_AS, loaded + limits.memory_bytes)
-    _limit(resource.RLIMIT_CPU, limits.cpu_s, grace=1)  # the kernel tells why it ends it only when it warns first
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_NOFILE, 0)  # what is open stays open; nothing more is
-
-
-def _limit(what: int, amount: int, grace: int = 0) -> None:
-    _, most = resource.getrlimit(what)
-    hard = amount + grace if most == resource.RLIM_INFINITY else min(amount + grace, most)
-    resource.setrlimit(what, (min(amount, hard), hard))

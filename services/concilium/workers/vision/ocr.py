@@ -8,7 +8,6 @@ from concilium.contracts.base import JSON
 from concilium.workers.runtime.skill import SkillContext, SkillFailed, SkillResult
 from concilium.workers.vision import rapid, script, tesseract
 from concilium.workers.vision.decode import open_image
-from concilium.workers.vision.lines import as_json
 from concilium.workers.vision.page import Reading, Tools, read_page
 from concilium.workers.vision.pool import on_thread
 
@@ -125,7 +124,7 @@ def _whole(pages: Sequence[Page], *, with_words: bool) -> dict[str, JSON]:
     lines = [(number, line) for number, _, reading in read for line in reading.lines]
     whole: dict[str, JSON] = {
         "text": "\n\n".join(page.text for _, page, _ in read if page.text),
-        "lines": [{**as_json(line), "page": number} for number, line in lines],
+        "lines": [{**line.as_json(), "page": number} for number, line in lines],
         "tables": [{**t.as_json(), "page": number} for number, _, reading in read for t in reading.tables],
         "language": largest.language,
         "engine": read[0][2].engine,
@@ -134,7 +133,7 @@ def _whole(pages: Sequence[Page], *, with_words: bool) -> dict[str, JSON]:
     }
     if with_words:
         whole["words"] = [
-            {**as_json(word), "line": place} for place, (_, line) in enumerate(lines) for word in line.words
+            {**word.as_json(), "line": place} for place, (_, line) in enumerate(lines) for word in line.words
         ]
     return whole
 
@@ -152,7 +151,7 @@ def _page_json(page: Page, number: int) -> dict[str, JSON]:
         "height": page.height,
         "language": page.language if reading else None,
         "rotation": reading.rotation if reading else 0,
-        "lines": [as_json(line) for line in reading.lines] if reading else [],
+        "lines": [line.as_json() for line in reading.lines] if reading else [],
         "tables": [{**table.as_json(), "page": number} for table in reading.tables] if reading else [],
         "notes": page.said,
         "error": str(page.failure) if page.failure else None,

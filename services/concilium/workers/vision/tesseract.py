@@ -9,7 +9,7 @@ import shutil
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
 
-from concilium.workers.runtime.process import start_process
+from concilium.workers.runtime.process import kill, start_process
 from concilium.workers.runtime.skill import SkillFailed
 from concilium.workers.vision.lines import Line, Word, line_of
 from concilium.workers.vision.sheet import Grey
@@ -95,9 +95,7 @@ async def _finish(child: Process, timeout_s: float, said: bytes = b"") -> bytes:
     except TimeoutError as error:
         raise SkillFailed("ocr-timeout", f"tesseract took more than {timeout_s:.0f} s", retryable=True) from error
     finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
+        await kill(child)
     if child.returncode:
         raise SkillFailed("ocr-failed", f"tesseract ended with {child.returncode}")
     return out
