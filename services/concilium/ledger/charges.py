@@ -2,6 +2,7 @@
 
 from concilium.contracts.prices import EngineUse, Spent
 from concilium.ledger.codec import at
+from concilium.ledger.nodes import price_of
 from concilium.ledger.rows import StepRow, TaskRow
 from concilium.ledger.tx import Charge, Tx
 
@@ -22,7 +23,9 @@ def run_charge(tx: Tx, row: TaskRow, run: StepRow, reported_s: float | None) -> 
     elapsed_s = max(0.0, tx.now - since)
     seconds = elapsed_s if reported_s is None else min(reported_s, elapsed_s)
     node = run.node or ""
-    spent = tx.rules.prices.run(node, seconds, at(tx.now))
+    prices = tx.rules.prices
+    invited = None if node in prices.nodes else price_of(tx.conn, node)
+    spent = prices.run(node, seconds, at(tx.now), invited)
     return Charge(
         key_id=row.key_id,
         task_id=row.id,
