@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from concilium import __version__
 from concilium.brain import Brain
 from concilium.brain.loop import Wake
+from concilium.contracts.placement import Placement, home_sites
 from concilium.contracts.task import Event
 from concilium.gateway import admin, ask, costs, events, files, ops, problems, runner_api, tasks
 from concilium.gateway.a2a import mount_a2a
@@ -21,7 +22,7 @@ from concilium.gateway.openapi import install as install_openapi
 from concilium.gateway.pages.routes import routes as page_routes
 from concilium.gateway.secrets import ensure_api_keys, random_key, secret_file, signing_secret
 from concilium.gateway.ssrf import Guard
-from concilium.gateway.state import Gateway, Parts
+from concilium.gateway.state import Gateway, Parts, Placed
 from concilium.home import Home
 from concilium.ledger import Ledger
 from concilium.ledger.tx import AdvanceFn
@@ -45,11 +46,13 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
     Raises:
         Invalid: the configuration or the prices cannot be used.
     """
-    brain = Brain(home.catalog, engine_configured=bool(home.config.engine.url))
+    # Read now, as the prices below: an owner shall hear of a wrong rule before anything starts.
+    placed = Placed(Placement(home.config.placement.rules, home_sites(home.config), home.catalog))
+    brain = Brain(home.catalog, bool(home.config.engine.url), placed)
     wake = Wake(brain) if home.config.engine.url and advance is None else None
     fold = advance or (wake or brain).advance
     _ = home.prices  # read now: an owner shall hear of a wrong price before anything starts
-    gateway = Gateway(home=home, advance=fold, guard=Guard(home.callback_allow), wake=wake)
+    gateway = Gateway(home=home, advance=fold, placed=placed, guard=Guard(home.callback_allow), wake=wake)
     app = FastAPI(
         title="Concilium",
         version=__version__,
@@ -90,6 +93,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         on_commit=_told(gateway.wake, notices),
         prices=home.prices,
         budgets=config.budgets,
+        placement=gateway.placed,
     )
     try:
         await ensure_api_keys(home.keys, ledger)
