@@ -12,7 +12,7 @@ from concilium.contracts.runner import ClaimRequest, Lease
 from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState, TaskState
 from concilium.contracts.task import DataClass, Request
-from concilium.ledger import schema
+from concilium.ledger import nodes, schema
 from concilium.ledger.codec import loads
 from concilium.ledger.draft import Draft, load_task
 from concilium.ledger.files import files_in
@@ -70,6 +70,8 @@ def _best(share: Share, *, shared: bool) -> "Select[*tuple[object, ...]]":
 
 
 def _take(tx: Tx, request: ClaimRequest, share: Share) -> tuple[Lease, ...]:
+    if not nodes.may_claim(tx, request.node):
+        return ()
     wanted = {"agent": request.agent, "now": tx.now, "count": request.count}
     found = [step_row(row) for row in tx.conn.execute(_best(share, shared=tx.shared), wanted)]
     leases: dict[tuple[str, str], Lease] = {}

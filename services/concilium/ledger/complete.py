@@ -8,7 +8,7 @@ from concilium.contracts.errors import NotFound, StaleLease
 from concilium.contracts.runner import Completion
 from concilium.contracts.states import StepState
 from concilium.contracts.task import ArtifactEvent, Problem
-from concilium.ledger import schema
+from concilium.ledger import nodes, schema
 from concilium.ledger.charges import charge_engines
 from concilium.ledger.claim import claim_more
 from concilium.ledger.codec import dumps
@@ -68,6 +68,8 @@ def _held(tx: Tx, completion: Completion) -> tuple[Draft, StepRow]:
         raise StaleLease(
             f"the lease is not that of runner {completion.runner} of node {completion.node}; drop the work"
         )
+    if nodes.is_revoked(tx, run.node):
+        raise StaleLease(f"node '{run.node}' was revoked; drop the work", fence=run.fence)
     if run.state != StepState.WORKING:
         raise StaleLease(f"the step is {run.state}, not working; drop the work", fence=run.fence)
     return draft, run
