@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from concilium import __version__
 from concilium.brain import Brain
 from concilium.brain.loop import Wake
-from concilium.contracts.placement import Placement, home_sites
 from concilium.contracts.task import Event
 from concilium.gateway import admin, ask, costs, events, files, ops, problems, runner_api, tasks
 from concilium.gateway.a2a import mount_a2a
@@ -20,6 +19,7 @@ from concilium.gateway.callbacks import Sender
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
 from concilium.gateway.pages.routes import routes as page_routes
+from concilium.gateway.placing import keep_placed, look, placement_of
 from concilium.gateway.secrets import ensure_api_keys, random_key, secret_file, signing_secret
 from concilium.gateway.ssrf import Guard
 from concilium.gateway.state import Gateway, Parts, Placed
@@ -47,7 +47,7 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
         Invalid: the configuration or the prices cannot be used.
     """
     # Read now, as the prices below: an owner shall hear of a wrong rule before anything starts.
-    placed = Placed(Placement(home.config.placement.rules, home_sites(home.config), home.catalog))
+    placed = Placed(placement_of(home))
     brain = Brain(home.catalog, bool(home.config.engine.url), placed)
     wake = Wake(brain) if home.config.engine.url and advance is None else None
     fold = advance or (wake or brain).advance
@@ -108,7 +108,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             mesh_key=home.key_file("mesh"),
             session_key=secret_file(home.keys / "session.key", random_key).encode("ascii"),
         )
+        await look(gateway)
         loops: dict[str, Loop] = {
+            "nodes": partial(keep_placed, gateway),
             "reconciler": partial(reconcile, gateway),
             "callbacks": sender.run,
             "budgets": partial(watch_budgets, gateway),
