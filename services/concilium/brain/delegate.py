@@ -4,12 +4,14 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import Enum
 
+from concilium.brain.admit import admit
+from concilium.brain.place import Placed, check_place
 from concilium.brain.references import dependencies
 from concilium.brain.resolve import is_wanted, resolve_input
 from concilium.brain.schemas import SkillIndex
 from concilium.brain.thoughts import REFORMULATE, NewInput, step_thought
 from concilium.contracts import limits
-from concilium.contracts.errors import Invalid
+from concilium.contracts.errors import Invalid, PlacementRefused
 from concilium.contracts.plan import Plan, PlanStep
 from concilium.contracts.states import StepState
 from concilium.contracts.task import Problem, StageEvent
@@ -50,9 +52,9 @@ class Delegation:
         )
 
 
-def delegate(turn: Turn, plan: Plan, index: SkillIndex, *, engine: bool) -> Delegation:
+def delegate(turn: Turn, plan: Plan, index: SkillIndex, placement: Placed | None = None, *, engine: bool) -> Delegation:
     """Return the attempts to make now, at most one thought to think, and every step's fate."""
-    stage = _Stage(turn, index, engine)
+    stage = _Stage(turn, index, placement, engine)
     for step in _in_order(plan):
         stage.found.fates[step.name] = stage.fate(step)
     return stage.found
@@ -85,8 +87,9 @@ def _in_order(plan: Plan) -> list[PlanStep]:
 class _Stage:
     """One pass over the plan's steps."""
 
-    def __init__(self, turn: Turn, index: SkillIndex, engine: bool) -> None:
+    def __init__(self, turn: Turn, index: SkillIndex, placement: Placed | None, engine: bool) -> None:
         self.found = Delegation()
+        self._placement = placement
         self._turn, self._index, self._engine = turn, index, engine
         self._last = {run.step: run for run in turn.runs}
         self._completed: dict[str, StepRun | None] = {
@@ -128,7 +131,8 @@ class _Stage:
             return Fate.FAILED
         if last.problem is not None and last.problem.retryable and last.attempt < schemas.skill.attempts:
             return self._make(step, last.attempt + 1)
-        if not self._engine:
+        unplaced = last.problem is not None and last.problem.type == PlacementRefused.type
+        if unplaced or not self._engine:
             return Fate.FAILED
         self.found.think = self.found.think or name
         return Fate.OPEN
@@ -138,6 +142,8 @@ class _Stage:
         try:
             if step.skill not in self._index.skills:
                 raise Invalid(f"no agent has the skill '{step.skill}' any more")
+            if self._placement is not None:
+                check_place(step, self._turn.data_class, self._placement(), admit(self._turn).language)
             schemas = self._index.skills[step.skill]
             data = resolve_input(step.input, self._turn.request, self._completed, schemas)
         except Invalid as error:

@@ -60,8 +60,8 @@ def _from_thought(turn: Turn, value: object, admitted: Admitted, router: SkillRo
     if isinstance(thought, EngineDown):
         return _without_engine(turn, thought, admitted, router, index)
     if isinstance(thought, Refusal):
-        return _reject("refused", say("rejected", admitted.language, reason=thought.reason))
-    return _reject("invalid-plan", say("bad_plan", admitted.language, reason="; ".join(thought.problems)))
+        return reject("refused", say("rejected", admitted.language, reason=thought.reason))
+    return reject("invalid-plan", say("bad_plan", admitted.language, reason="; ".join(thought.problems)))
 
 
 def _without_engine(
@@ -74,7 +74,8 @@ def _without_engine(
     return decision.model_copy(update={"notes": (note,), "stages": (event, *decision.stages)})
 
 
-def _reject(kind: str, detail: str) -> Advance:
+def reject(kind: str, detail: str) -> Advance:
+    """Return the end of a turn that is not begun."""
     return Advance(
         stages=(_decided(kind, detail),), finish=Finish(state="rejected", problem=Problem(type=kind, detail=detail))
     )

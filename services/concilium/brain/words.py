@@ -60,6 +60,13 @@ PHRASES: dict[str, dict[Language, str]] = {
         "en": "The language planner gave no plan that can be carried out: {reason}",
         "ru": "Языковой планировщик не дал выполнимого плана: {reason}",
     },
+    "no_node": {
+        "en": "no node may run {skill} on {data} data: rule {rule}",
+        "ru": "ни одному узлу нельзя выполнять {skill} на {data} данных: правило {rule}",
+    },
+    "data_public": {"en": "public", "ru": "открытых"},
+    "data_internal": {"en": "internal", "ru": "внутренних"},
+    "data_private": {"en": "private", "ru": "личных"},
 }
 
 

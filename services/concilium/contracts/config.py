@@ -16,6 +16,7 @@ from concilium.contracts.base import JSON
 from concilium.contracts.errors import Invalid
 from concilium.contracts.money import Money
 from concilium.contracts.nodes import split_address
+from concilium.contracts.task import DataClass
 
 ENV_PREFIX = "CONCILIUM_"
 RESERVED = frozenset({"CONCILIUM_HOME"})
@@ -69,6 +70,8 @@ class QueueConfig(Section):
 
 class RunnerConfig(Section):
     node: str = Field(default="home", min_length=1, max_length=64)
+    labels: Texts = ()
+    """What placement rules may say of this machine, e.g. ``gpu``; it is ``home`` anyway."""
     agents: dict[str, str] = Field(default_factory=dict)
     """Agent name to the base URL of a service that runs elsewhere, served besides the agents started here."""
 
@@ -142,6 +145,51 @@ class BudgetConfig(Section):
         return self
 
 
+HOME_LABEL = "home"
+"""The label of nodes that are home; nobody gives or takes it."""
+PRIVATE_STAYS_HOME = "private-stays-home"
+"""The first rule of every mesh; the configuration cannot leave it out."""
+
+
+class PlacementRule(Section):
+    """Refuses nodes to some work. Work is meant when it fits ``work`` and ``data``; what is empty fits everything."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
+    work: Texts = ()
+    """Agents (``code``) and skills (``vision.ocr``)."""
+    data: Annotated[tuple[DataClass, ...], BeforeValidator(_split)] = ()
+    only: Texts = ()
+    """A node needs one of these labels."""
+    never: Texts = ()
+    """A node with one of these labels is refused."""
+    yields: bool = False
+    """Holds only while a node that it does not refuse is there for the work."""
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if not (self.only or self.never):
+            raise ValueError("name labels in only or never")
+        return self
+
+
+class PlacementConfig(Section):
+    rules: tuple[PlacementRule, ...] = (
+        PlacementRule(name="cpu-work-to-cpu-nodes", work=("code", "document", "tts"), never=("gpu",), yields=True),
+    )
+    """Judged in order, after `PRIVATE_STAYS_HOME`."""
+    home: Texts = ()
+    """Hosts and networks (CIDR) in addresses of ``runner.agents`` that are home, besides this machine."""
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [rule.name for rule in self.rules]
+        if PRIVATE_STAYS_HOME in names:
+            raise ValueError(f"{PRIVATE_STAYS_HOME} always holds and cannot be changed; give your rule another name")
+        if len(set(names)) < len(names):
+            raise ValueError("two rules have the same name")
+        return self
+
+
 class LogConfig(Section):
     level: str = "info"
     json_lines: bool = True
@@ -166,6 +214,8 @@ class MeshConfig(Section):
     """The n8n that ``concilium up --n8n`` installs."""
     retention: RetentionConfig = RetentionConfig()
     budgets: BudgetConfig = BudgetConfig()
+    placement: PlacementConfig = PlacementConfig()
+    """Which nodes may take which work."""
     log: LogConfig = LogConfig()
 
 

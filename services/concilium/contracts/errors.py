@@ -75,6 +75,10 @@ class InvalidPlan(Invalid):
     type, title = "invalid-plan", "The plan cannot be carried out"
 
 
+class PlacementRefused(Invalid):
+    type, title = "placement-refused", "No node may do this work"
+
+
 class RateLimited(ConciliumError):
     type, title, status = "rate-limited", "Too many requests for this key", 429
 

@@ -15,7 +15,7 @@ from concilium.contracts.parts import Artifact
 from concilium.contracts.plan import Plan
 from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState, TaskState
-from concilium.contracts.task import Answer, Priority, Problem, Request, StageEvent
+from concilium.contracts.task import Answer, DataClass, Priority, Problem, Request, StageEvent
 
 
 class StepRun(Model):
@@ -42,6 +42,7 @@ class Turn(Model):
     task_id: str
     request: Request
     priority: Priority
+    data_class: DataClass = DataClass.INTERNAL
     state: TaskState
     now: datetime
     """The ledger's clock."""

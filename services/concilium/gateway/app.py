@@ -20,9 +20,10 @@ from concilium.gateway.callbacks import Sender
 from concilium.gateway.middleware import BodyLimit, Envelope
 from concilium.gateway.openapi import install as install_openapi
 from concilium.gateway.pages.routes import routes as page_routes
+from concilium.gateway.placing import keep_placed, look, placement_of
 from concilium.gateway.secrets import ensure_api_keys, random_key, secret_file, signing_secret
 from concilium.gateway.ssrf import Guard
-from concilium.gateway.state import Gateway, Parts
+from concilium.gateway.state import Gateway, Parts, Placed
 from concilium.home import Home
 from concilium.ledger import Ledger
 from concilium.ledger.tx import AdvanceFn
@@ -55,11 +56,13 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
     Raises:
         Invalid: the configuration or the prices cannot be used.
     """
-    brain = Brain(home.catalog, engine_configured=bool(home.config.engine.url))
+    # Read now, as the prices below: an owner shall hear of a wrong rule before anything starts.
+    placed = Placed(placement_of(home))
+    brain = Brain(home.catalog, bool(home.config.engine.url), placed)
     wake = Wake(brain) if home.config.engine.url and advance is None else None
     fold = advance or (wake or brain).advance
     _ = home.prices  # read now: an owner shall hear of a wrong price before anything starts
-    gateway = Gateway(home=home, advance=fold, guard=Guard(home.callback_allow), wake=wake)
+    gateway = Gateway(home=home, advance=fold, placed=placed, guard=Guard(home.callback_allow), wake=wake)
     app = FastAPI(
         title="Concilium",
         version=__version__,
@@ -101,6 +104,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         on_commit=_told(gateway.wake, notices),
         prices=home.prices,
         budgets=config.budgets,
+        placement=gateway.placed,
     )
     try:
         await ensure_api_keys(home.keys, ledger)
@@ -116,7 +120,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             mesh_key=home.key_file("mesh"),
             session_key=secret_file(home.keys / "session.key", random_key).encode("ascii"),
         )
+        await look(gateway)
         loops: dict[str, Loop] = {
+            "nodes": partial(keep_placed, gateway),
             "reconciler": partial(reconcile, gateway),
             "callbacks": sender.run,
             "budgets": partial(watch_budgets, gateway),

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from concilium.brain.loop import Wake
 from concilium.contracts.errors import NotFound, Unavailable
+from concilium.contracts.placement import Placement
 from concilium.contracts.task import TaskView
 from concilium.gateway.auth import Authenticator, Caller
 from concilium.gateway.callbacks import Sender
@@ -37,12 +38,23 @@ class Parts:
 
 
 @dataclass
+class Placed:
+    """The rules and the nodes as they are now, asked by the brain and by every claim."""
+
+    current: Placement
+
+    def __call__(self) -> Placement:
+        return self.current
+
+
+@dataclass
 class Gateway:
     """The control plane's shared state; `app.state.gateway`."""
 
     home: Home
     advance: AdvanceFn
     """The brain's fold, handed to the ledger."""
+    placed: Placed
     guard: Guard
     wake: Wake | None = None
     """Set when an engine is configured to think with."""

@@ -1,10 +1,13 @@
 """Commit 2: grant a runner the right to work on the best ready steps of an agent."""
 
 import os
+from functools import cache
 from itertools import groupby
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import Select, and_, bindparam, or_, text
 
+from concilium.contracts.errors import Forbidden
+from concilium.contracts.placement import EVERYTHING, Share
 from concilium.contracts.runner import ClaimRequest, Lease
 from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState, TaskState
@@ -31,15 +34,46 @@ _BEST = (
     .order_by(_s.priority, _s.task_deadline_at, _s.created_at, _s.ordinal)
     .limit(bindparam("count"))
 )
-_BEST_FREE = _BEST.with_for_update(of=schema.steps, skip_locked=True)
 
 
 def claim(tx: Tx, request: ClaimRequest) -> tuple[Lease, ...]:
-    """Lease the best ready steps of the agent: by priority, then the task's deadline, then age."""
+    """Lease the best ready steps of the agent that the node may take: by priority, then the task's deadline, then age.
+
+    Raises:
+        Forbidden: no such node serves the agent.
+    """
+    share = _share(tx, request)
+    if share is None:
+        raise Forbidden(f"node '{request.node}' does not serve agent '{request.agent}' in this mesh")
+    return _take(tx, request, share)
+
+
+def claim_more(tx: Tx, request: ClaimRequest | None) -> tuple[Lease, ...]:
+    """Claim beside the commit of an outcome, which must not fail because there is nothing to claim any more."""
+    share = _share(tx, request) if request is not None else None
+    return _take(tx, request, share) if request is not None and share is not None else ()
+
+
+def _share(tx: Tx, request: ClaimRequest) -> Share | None:
+    return tx.rules.placement().share(request.node, request.agent) if tx.rules.placement is not None else EVERYTHING
+
+
+@cache
+def _best(share: Share, *, shared: bool) -> "Select[*tuple[object, ...]]":
+    """Return the query for the steps of a share, made once: most nodes have one of a few."""
+    query = _BEST
+    if not share.everything:
+        whole = _t.data_class.in_([data_class.value for data_class in share.whole])
+        parts = (and_(_t.data_class == data.value, _s.skill.in_(skills)) for data, skills in share.parts)
+        query = query.where(or_(whole, *parts))
+    return query.with_for_update(of=schema.steps, skip_locked=True) if shared else query
+
+
+def _take(tx: Tx, request: ClaimRequest, share: Share) -> tuple[Lease, ...]:
     if not nodes.may_claim(tx, request.node):
         return ()
     wanted = {"agent": request.agent, "now": tx.now, "count": request.count}
-    found = [step_row(row) for row in tx.conn.execute(_BEST_FREE if tx.shared else _BEST, wanted)]
+    found = [step_row(row) for row in tx.conn.execute(_best(share, shared=tx.shared), wanted)]
     leases: dict[tuple[str, str], Lease] = {}
     for task_id, runs in groupby(sorted(found, key=lambda run: run.task_id), key=lambda run: run.task_id):
         draft = Draft(tx, load_task(tx, task_id), list(runs))

@@ -5,11 +5,11 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from concilium.contracts.errors import NotFound, StaleLease
-from concilium.contracts.runner import Completion, Held
+from concilium.contracts.runner import Completion
 from concilium.contracts.states import StepState
 from concilium.contracts.task import ArtifactEvent, Problem
 from concilium.ledger import nodes, schema
-from concilium.ledger.claim import claim
+from concilium.ledger.claim import claim_more
 from concilium.ledger.codec import dumps
 from concilium.ledger.draft import Draft, load
 from concilium.ledger.files import files_of
@@ -33,7 +33,7 @@ def complete(tx: Tx, completion: Completion) -> Completed:
         StaleLease: the lease was taken back, granted to another, canceled, or its outcome is committed already.
     """
     held = completion.held
-    draft, run = _held(tx, held)
+    draft, run = _held(tx, completion)
     tokens: dict[str, Any] = {"fence": held.fence, "node": completion.node, "duration_s": completion.duration_s}
     if completion.state == "completed":
         _succeed(draft, run, completion, tokens)
@@ -46,12 +46,13 @@ def complete(tx: Tx, completion: Completion) -> Completed:
     draft.charge_engines(completion.used, run)
     advance(draft)
     draft.save()
-    leases = claim(tx, completion.claim) if completion.claim is not None else ()
+    leases = claim_more(tx, completion.claim)
     return Completed(task_id=held.task_id, finished=draft.state.terminal, rings=tuple(draft.rings), leases=leases)
 
 
-def _held(tx: Tx, held: Held) -> tuple[Draft, StepRow]:
-    """Return the task and the attempt when the lease is current. Raises `StaleLease`."""
+def _held(tx: Tx, completion: Completion) -> tuple[Draft, StepRow]:
+    """Return the task and the attempt when the lease is current and the sender's. Raises `StaleLease`."""
+    held = completion.held
     key = {"task_id": held.task_id, "step": held.step, "attempt": held.attempt}
     if tx.shared:
         tx.conn.execute(_LOCK_ONE, key).first()
@@ -62,6 +63,10 @@ def _held(tx: Tx, held: Held) -> tuple[Draft, StepRow]:
         raise StaleLease(f"{error.detail}; drop the work") from error
     if tx.rules.check_fence and run.fence != held.fence:
         raise StaleLease(f"fence {held.fence} is not current ({run.fence}); drop the work", fence=run.fence)
+    if tx.rules.check_fence and (run.runner, run.node) != (completion.runner, completion.node):
+        raise StaleLease(
+            f"the lease is not that of runner {completion.runner} of node {completion.node}; drop the work"
+        )
     if nodes.is_revoked(tx, run.node):
         raise StaleLease(f"node '{run.node}' was revoked; drop the work", fence=run.fence)
     if run.state != StepState.WORKING:

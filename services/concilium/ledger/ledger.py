@@ -97,7 +97,11 @@ class Ledger(Accounts, Fleet):
     # Leases
 
     async def claim(self, request: ClaimRequest) -> tuple[Lease, ...]:
-        """Lease the best ready steps of an agent; small input files come along."""
+        """Lease the best ready steps of an agent that the node may take; small input files come along.
+
+        Raises:
+            Forbidden: no such node serves the agent.
+        """
         return await self._with_files(await self._write(claim, request))
 
     async def renew(self, request: RenewRequest) -> RenewReply:

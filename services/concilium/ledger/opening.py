@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from concilium.contracts import limits
 from concilium.contracts.config import BudgetConfig
 from concilium.contracts.errors import DiskFull, Invalid, Unavailable
+from concilium.contracts.placement import Placement
 from concilium.contracts.prices import Prices
 from concilium.ledger import reads
 from concilium.ledger.blobs import Blobs
@@ -55,6 +56,7 @@ class OpenLedger:
         on_commit: Callable[[set[str]], None] | None = None,
         prices: Prices = Prices(),  # noqa: B008 - frozen
         budgets: BudgetConfig = BudgetConfig(),  # noqa: B008 - frozen
+        placement: Callable[[], Placement] | None = None,
     ) -> Self:
         """Migrate the database to the newest schema and open it.
 
@@ -68,12 +70,14 @@ class OpenLedger:
             on_commit: told in a database thread, after each commit, which tasks changed (e.g. to publish it).
             prices: what runs and engines cost from now on.
             budgets: what a month may cost.
+            placement: returns which nodes may take what now; None: every node may take everything.
 
         Raises:
             Unavailable: another process has the SQLite file open, or the database cannot be reached.
             Invalid: the URL names neither database, or the ledger holds costs in another currency.
         """
-        rules, waiters = Rules(advance, lease_ttl_s, check_fence, prices, budgets), Waiters()
+        rules = Rules(advance, lease_ttl_s, check_fence, prices, budgets, placement)
+        waiters = Waiters()
         committed = _announcer(waiters, on_commit)
         store = await asyncio.to_thread(_open_store, url, rules, committed)
         try:

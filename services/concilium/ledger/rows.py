@@ -189,6 +189,7 @@ def turn_of(row: TaskRow, runs: list[StepRow], thoughts: dict[str, object], now:
         task_id=row.id,
         request=Request.model_validate_json(row.request),
         priority=PRIORITIES[row.priority],
+        data_class=DataClass(row.data_class),
         state=TaskState(row.state),
         now=at(now),
         deadline_at=at(row.deadline_at),

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from concilium.contracts import limits
 from concilium.contracts.config import BudgetConfig
+from concilium.contracts.placement import Placement
 from concilium.contracts.prices import Prices, Spent
 from concilium.contracts.turn import Advance, Turn
 
@@ -27,6 +28,8 @@ class Rules:
     """False exists only so that the chaos checker can prove that it would notice a commit under a stale fence."""
     prices: Prices = field(default_factory=Prices)
     budgets: BudgetConfig = field(default_factory=BudgetConfig)
+    placement: Callable[[], Placement] | None = None
+    """Returns which nodes may take what now; None: every node may take everything."""
 
 
 @dataclass(frozen=True)

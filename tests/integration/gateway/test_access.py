@@ -53,7 +53,7 @@ async def test_each_scope_opens_its_own_doors_alone(admin: Client, runner: Clien
     assert (await writer.call("GET", "/v1/tasks")).problem == "forbidden"
     assert (await reader.call("GET", "/v1/keys")).problem == "forbidden"
     assert (await reader.call("GET", "/v1/outbox")).problem == "forbidden"
-    claim = {"agent": "echo", "node": "n", "runner": "r"}
+    claim = {"agent": "echo", "node": "home", "runner": "r"}
     assert (await writer.call("POST", "/runner/v1/claim", json=claim)).problem == "forbidden"
     assert (await runner.call("GET", "/v1/tasks")).problem == "forbidden"
     assert (await runner.call("POST", "/runner/v1/claim", json=claim)).status == 200

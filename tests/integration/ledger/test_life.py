@@ -178,7 +178,7 @@ async def test_many_hands_leave_gapless_histories_and_no_step_runs_twice(mesh: H
                 claimed.append(lease.run_id)
                 note = ProgressNote(held=held(lease), fraction=0.5)
                 await mesh.ledger.progress(ProgressRequest(notes=(note,)))
-                await mesh.complete(lease)
+                await mesh.complete(lease, runner=runner)
 
     await asyncio.wait_for(asyncio.gather(*(work(f"r{n}") for n in range(6))), 60)
     assert sorted(claimed) == sorted(f"{task}.{step}.1" for task in ids for step in "abcd")

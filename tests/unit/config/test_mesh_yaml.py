@@ -40,8 +40,15 @@ OTHER: dict[str, tuple[str, JSON]] = {
     "dict": ("{code: 'http://127.0.0.1:1'}", {"code": "http://127.0.0.1:1"}),
 }
 """For each type of value: another one as the environment writes it, and as it is then in force."""
-OTHER_PART = {"warn_at": 0.7, "low_until": 0.95, "normal_until": 1.05, "high_until": 1.5}
-"""The same for the parts of a budget, which must not fall."""
+RULE = {"name": "mine", "work": ["code"], "data": ["public"], "only": ["home"], "never": [], "yields": False}
+OTHER_PART: dict[str, JSON] = {
+    "warn_at": 0.7,
+    "low_until": 0.95,
+    "normal_until": 1.05,
+    "high_until": 1.5,
+    "rules": [RULE],
+}
+"""The same for the parts of a budget, which must not fall, and for rules."""
 
 
 @pytest.mark.parametrize(
@@ -74,6 +81,10 @@ def test_a_list_may_be_written_with_commas_or_as_yaml(written: str) -> None:
         ("budgets: {month: true}", {}, "budgets.month"),
         ("budgets: {warn_at: .nan}", {}, "budgets.warn_at"),
         ("budgets: {low_until: 1.05}", {}, "budgets"),
+        ("placement: {rules: [{name: private-stays-home, never: [x]}]}", {}, "private-stays-home always holds"),
+        ("placement: {rules: [{name: a, never: [x]}, {name: a, only: [x]}]}", {}, "placement"),
+        ("placement: {rules: [{name: a, work: [code]}]}", {}, "placement.rules.0"),
+        ("placement: {rules: [{name: a, data: [secret], only: [x]}]}", {}, "placement.rules.0.data"),
         ("", {"CONCILIUM_BUDGETS__MONTH": "-1"}, "budgets.month"),
         ("", {"CONCILIUM_GATEWAY__PROT": "1"}, "CONCILIUM_GATEWAY__PROT"),
         ("", {"CONCILIUM_PORT": "1"}, "CONCILIUM_PORT"),
