@@ -39,6 +39,7 @@ def charge_run(draft: "Draft", run: StepRow, reported_s: float | None) -> None:
         runs=1,
         ms=round(seconds * 1000),
         unpriced=int(spent is None),
+        agent=run.agent,
     )
     _add(draft, charge, free=spent == _NOTHING)
 
@@ -58,6 +59,7 @@ def charge_engines(draft: "Draft", used: tuple[EngineUse, ...], run: StepRow | N
             input_tokens=use.input_tokens,
             output_tokens=use.output_tokens,
             unpriced=1 if spent is None else use.uncounted,
+            agent=run.agent if run is not None else "",
         )
         _add(draft, charge, free=False)
 

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from concilium import tracing
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
 from concilium.logs import configure
@@ -15,7 +16,8 @@ def main() -> int:
     home = Home.find()
     try:
         configure(home.config.log, libraries=logging.WARNING)
-        return serve(home)
+        with tracing.exporting(home.config.tracing, "concilium-runner", home.config.runner.node):
+            return serve(home)
     except ConciliumError as error:
         print(f"runner: {error.detail}", file=sys.stderr)
         return 2
