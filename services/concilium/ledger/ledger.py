@@ -20,6 +20,7 @@ from concilium.ledger.attach import attach, store_files
 from concilium.ledger.claim import claim
 from concilium.ledger.collect import collect
 from concilium.ledger.complete import complete
+from concilium.ledger.fleet import Fleet
 from concilium.ledger.models import (
     Advanced,
     Completed,
@@ -40,8 +41,8 @@ _FROZEN_S = 5.0
 """Sweeps further apart than a lease's time plus this mean that the process stood still, and nobody could renew."""
 
 
-class Ledger(Accounts):
-    """Tasks, steps, events, leases, callbacks, keys and blobs. Made by `open`.
+class Ledger(Accounts, Fleet):
+    """Tasks, steps, events, leases, callbacks, keys, nodes and blobs. Made by `open`.
 
     Every method raises `Unavailable` while the database or the disk cannot be used.
     """

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from concilium.contracts.base import Model
 from concilium.contracts.money import Money
+from concilium.contracts.nodes import Node
 from concilium.contracts.runner import Lease
 from concilium.contracts.skill import Effects
 from concilium.contracts.task import Event, TaskView
@@ -38,6 +39,19 @@ class Completed(Model):
     finished: bool
     rings: tuple[Ring, ...] = ()
     leases: tuple[Lease, ...] = ()
+
+
+class Refused(Model):
+    """A node's token or key was turned away."""
+
+    reason: str
+
+
+class Revoked(Model):
+    """A node has no rights any more; its steps wait for others."""
+
+    node: Node
+    rings: tuple[Ring, ...] = ()
 
 
 class Thought(Model):
