@@ -6,6 +6,7 @@ import sys
 
 import uvicorn
 
+from concilium import tracing
 from concilium.gateway.app import create_app
 from concilium.gateway.state import Gateway
 from concilium.home import Home, keep_private
@@ -53,13 +54,19 @@ def make_server(home: Home, advance: AdvanceFn | None = None) -> Server:
     return Server(config, app.state.gateway)
 
 
+def serve(home: Home, advance: AdvanceFn | None = None) -> None:
+    """Run the control plane of a home until a signal; the arguments are `create_app`'s."""
+    with tracing.exporting(home.config.tracing, "concilium-control", home.config.runner.node):
+        make_server(home, advance).run()
+
+
 def main() -> None:
     """Run until a signal."""
     keep_private()
     home = Home.find()
     configure(home.config.log, libraries=logging.INFO)
     sys.setswitchinterval(SWITCH_S)
-    make_server(home).run()
+    serve(home)
 
 
 if __name__ == "__main__":

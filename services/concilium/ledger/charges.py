@@ -38,11 +38,12 @@ def run_charge(tx: Tx, row: TaskRow, run: StepRow, reported_s: float | None) -> 
         runs=1,
         ms=round(seconds * 1000),
         unpriced=int(spent is None),
+        agent=run.agent,
     )
 
 
-def engine_charge(tx: Tx, row: TaskRow, use: EngineUse) -> Charge:
-    """Return what was asked of one engine costs."""
+def engine_charge(tx: Tx, row: TaskRow, use: EngineUse, run: StepRow | None) -> Charge:
+    """Return what was asked of one engine costs; ``run`` is the attempt that asked."""
     spent = tx.rules.prices.engine(use)
     return Charge(
         key_id=row.key_id,
@@ -54,4 +55,5 @@ def engine_charge(tx: Tx, row: TaskRow, use: EngineUse) -> Charge:
         input_tokens=use.input_tokens,
         output_tokens=use.output_tokens,
         unpriced=1 if spent is None else use.uncounted,
+        agent=run.agent if run is not None else "",
     )

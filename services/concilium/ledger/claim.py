@@ -1,6 +1,5 @@
 """Commit 2: grant a runner the right to work on the best ready steps of an agent."""
 
-import os
 from functools import cache
 from itertools import groupby
 
@@ -119,7 +118,8 @@ def _grant(draft: Draft, run: StepRow, request: ClaimRequest) -> Lease:
         hops=max(0, draft.row.hops - 1),
         priority=PRIORITIES[run.priority],
         data_class=DataClass(draft.row.data_class),
-        traceparent=f"00-{draft.row.trace_id}-{os.urandom(8).hex()}-01",
+        traceparent=draft.row.traceparent,
         grants=run.grants,
+        waited_s=max(0.0, now - run.not_before),
         replies=asked.replies,
     )

@@ -67,10 +67,10 @@ class Ledger(Accounts, Fleet):
         """Answer a task that asks. Raises `NotFound`, `IllegalTransition`, `Invalid`."""
         return await self._write(control.reply, task_id, text)
 
-    async def replay(self, task_id: str, key_id: str) -> Submitted:
-        """Submit a task's request again as a new task of ``key_id``. Raises as `submit`."""
+    async def replay(self, task_id: str, key_id: str, traceparent: str | None = None) -> Submitted:
+        """Submit a task's request again as a new task of ``key_id``, in a trace of its own. Raises as `submit`."""
         self._space.check()
-        return await self._write(control.replay, task_id, key_id)
+        return await self._write(control.replay, task_id, key_id, traceparent)
 
     async def get(self, task_id: str) -> TaskView:
         """Return a task. Raises `NotFound`."""
@@ -267,7 +267,7 @@ class Ledger(Accounts, Fleet):
     async def stats(self) -> Stats:
         """Count what there is and what this process has written."""
         counters = self._store.counters
-        found = await self._read(reads.counts)
+        found = await self._read(reads.counts, self._store.clock.now())
         return found.model_copy(
             update={
                 "commits": counters.commits,

@@ -62,6 +62,8 @@ class Thought(Model):
     """``plan`` or ``reformulate:<step>``."""
     fence: int
     ttl_s: float
+    traceparent: str
+    """The span of the task's request."""
     turn: Turn
 
 
@@ -104,6 +106,8 @@ class Delivery(Model):
     task_id: str
     key_id: str
     """The API key whose task it is."""
+    traceparent: str
+    """The span of the task's request."""
     url: str
     type: str
     """``task.completed``, ``task.failed``, ``task.input-required``, …"""
@@ -162,6 +166,8 @@ class Stats(Model):
     """State to number of tasks."""
     ready: dict[str, int] = Field(default_factory=dict)
     """Agent to number of steps that may be claimed."""
+    oldest_s: dict[str, float] = Field(default_factory=dict)
+    """Agent to the seconds that the oldest of these waits."""
     leases: int = 0
     thinking: int = 0
     """Turns that wait for an engine."""

@@ -57,6 +57,8 @@ tasks = Table(
     Column("cost", BigInteger),
     Column("currency", String),
     Column("unpriced", Integer, nullable=False, server_default="0"),
+    Column("traceparent", String, nullable=False, server_default=""),
+    Column("execution_id", String),
 )
 Index("ix_tasks_key_id_id", tasks.c.key_id, tasks.c.id)
 Index("ix_tasks_state_id", tasks.c.state, tasks.c.id)

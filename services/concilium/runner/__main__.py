@@ -7,6 +7,7 @@ import argparse
 import logging
 import sys
 
+from concilium import tracing
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
 from concilium.logs import configure
@@ -24,7 +25,8 @@ def main() -> int:
     home = Home.find()
     try:
         configure(home.config.log, libraries=logging.WARNING)
-        return serve(home, served(home, options.node, options.agent))
+        with tracing.exporting(home.config.tracing, "concilium-runner", options.node or home.config.runner.node):
+            return serve(home, served(home, options.node, options.agent))
     except ConciliumError as error:
         print(f"runner: {error.detail}", file=sys.stderr)
         return 2

@@ -47,8 +47,9 @@ OTHER_PART: dict[str, JSON] = {
     "normal_until": 1.05,
     "high_until": 1.5,
     "rules": [RULE],
+    "sample": 0.5,
 }
-"""The same for the parts of a budget, which must not fall, and for rules."""
+"""The same for the parts of a budget, which must not fall, for rules and for a part of all."""
 
 
 @pytest.mark.parametrize(
