@@ -6,9 +6,11 @@ import sys
 
 import uvicorn
 
+from concilium.contracts.errors import ConciliumError
 from concilium.gateway.app import create_app
 from concilium.gateway.state import Gateway
 from concilium.home import Home, keep_private
+from concilium.keyring import check_files
 from concilium.ledger.tx import AdvanceFn
 from concilium.logs import configure
 
@@ -53,14 +55,20 @@ def make_server(home: Home, advance: AdvanceFn | None = None) -> Server:
     return Server(config, app.state.gateway)
 
 
-def main() -> None:
-    """Run until a signal."""
+def main() -> int:
+    """Run until a signal; 2 when the home cannot be served."""
     keep_private()
     home = Home.find()
-    configure(home.config.log, libraries=logging.INFO)
-    sys.setswitchinterval(SWITCH_S)
-    make_server(home).run()
+    try:
+        configure(home.config.log, libraries=logging.INFO)
+        check_files(home.keys)
+        sys.setswitchinterval(SWITCH_S)
+        make_server(home).run()
+    except ConciliumError as error:
+        print(f"control plane: {error.detail}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

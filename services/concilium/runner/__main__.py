@@ -5,6 +5,7 @@ import sys
 
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
+from concilium.keyring import check_files
 from concilium.logs import configure
 from concilium.runner.worker import serve
 
@@ -15,6 +16,7 @@ def main() -> int:
     home = Home.find()
     try:
         configure(home.config.log, libraries=logging.WARNING)
+        check_files(home.keys)
         return serve(home)
     except ConciliumError as error:
         print(f"runner: {error.detail}", file=sys.stderr)
