@@ -7,6 +7,7 @@ secret asks here at each use; a file that has not changed is not read again.
 
 import hmac
 import os
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,30 @@ from pathlib import Path
 from concilium.contracts.errors import Unavailable
 
 _Mark = tuple[int, int, int] | None
+
+
+def check_files(folder: Path) -> None:
+    """Look at the secrets of a folder before a process starts to use them.
+
+    Raises:
+        Unavailable: this user cannot read one, or everybody may; the message names the file, its owner and its mode.
+    """
+    if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+        raise Unavailable(f"uid {os.geteuid()} may not enter {_told(folder)}")
+    for path in sorted(folder.glob("*.key")):
+        if not os.access(path, os.R_OK):
+            raise Unavailable(f"uid {os.geteuid()} may not read {_told(path)}; give it to that uid or to its group")
+        if path.stat().st_mode & stat.S_IRWXO and _anybody_enters(folder):
+            raise Unavailable(f"everybody may read {_told(path)}; chmod o-rwx it, and replace the secret")
+
+
+def _anybody_enters(folder: Path) -> bool:
+    return all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents))
+
+
+def _told(path: Path) -> str:
+    found = path.stat()
+    return f"{path} (owner {found.st_uid}:{found.st_gid}, mode {stat.S_IMODE(found.st_mode):04o})"
 
 
 class KeyFile:

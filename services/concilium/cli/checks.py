@@ -103,7 +103,7 @@ def sandbox(home: Home) -> Iterator[Finding]:
 
 def ports(home: Home) -> Iterator[Finding]:
     """The addresses the mesh listens on."""
-    if lifecycle.running(home) is not None:
+    if lifecycle.running(home) is not None or lifecycle.of_others(home):
         yield Finding("ports", Grade.OK, "in use by this home's mesh")
         return
     taken = [p for p in mesh_processes(home) if p.listen and not lifecycle.free(p.listen.host, p.listen.port)]
@@ -173,10 +173,25 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("keys", secrets),
 )
 
+AGENT_OF = {"sandbox": "code", "code": "code", "vision": "vision", "tts": "tts", "document": "document"}
+"""Checks about one agent."""
+
+
+def _started(home: Home) -> tuple[str, ...]:
+    try:
+        return home.config.agents.start
+    except ConciliumError:  # the check of the configuration tells
+        return tuple(AGENT_OF.values())
+
 
 def examine(home: Home) -> Iterator[Finding]:
-    """Yield the findings of every check; a check that cannot be made is itself a finding."""
+    """Yield the findings of every check; a check that cannot be made is itself a finding.
+
+    What an agent needs is looked at where it is started.
+    """
     for name, check in CHECKS:
+        if (agent := AGENT_OF.get(name)) and agent not in _started(home):
+            continue
         try:
             yield from check(home)
         except ConciliumError as error:

@@ -199,14 +199,27 @@ def refusal(home: Home) -> str:
     return ""
 
 
-def _disk_word(process: Process) -> str:
-    """Return what a control plane that is well otherwise says of its disk; empty for anything else."""
+def of_others(home: Home) -> dict[str, JSON]:
+    """Return what a control plane that this command did not start says of itself; empty when there is none here."""
+    if running(home) is not None or pidfile.living(pid_file(home, "control")) is not None:
+        return {}
+    return next((_said(process) for process in mesh_processes(home) if process.name == "control"), {})
+
+
+def _said(process: Process) -> dict[str, JSON]:
+    """Return what a control plane answers at ``/ready``; empty when none answers."""
     try:
         assert process.listen is not None  # noqa: S101 - the control plane listens
         said = httpx.get(process.listen.url + "/ready", timeout=2, trust_env=False).json()
     except (httpx.HTTPError, ValueError):
-        return ""
-    full = isinstance(said, dict) and said.get("ledger") == "ok" and said.get("disk") != "ok"
+        return {}
+    return said if isinstance(said, dict) and "ledger" in said else {}
+
+
+def _disk_word(process: Process) -> str:
+    """Return what a control plane that is well otherwise says of its disk; empty for anything else."""
+    said = _said(process)
+    full = said.get("ledger") == "ok" and said.get("disk") != "ok"
     return str(said["disk"]) if full else ""
 
 

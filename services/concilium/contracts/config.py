@@ -231,7 +231,7 @@ def parse_config(text: str, environ: Mapping[str, str]) -> MeshConfig:
     """Return the configuration of a YAML text with environment overrides applied.
 
     An override's value is read as YAML, so ``CONCILIUM_GATEWAY__PORT=9000`` is a number. A list may also be written
-    with commas alone: ``CONCILIUM_AGENTS__START=code,tts``.
+    with commas alone: ``CONCILIUM_AGENTS__START=code,tts``. An empty variable overrides nothing.
 
     Raises:
         Invalid: the YAML is broken, a key is unknown (named with its path or variable) or a value does not fit.
@@ -243,7 +243,7 @@ def parse_config(text: str, environ: Mapping[str, str]) -> MeshConfig:
     if not isinstance(data, dict):
         raise Invalid("mesh.yaml must be a mapping")
     for name, value in environ.items():
-        if name.startswith(ENV_PREFIX) and name not in RESERVED:
+        if value and name.startswith(ENV_PREFIX) and name not in RESERVED:
             _override(data, name, value)
     try:
         return MeshConfig.model_validate(data)

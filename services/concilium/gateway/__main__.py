@@ -7,9 +7,11 @@ import sys
 import uvicorn
 
 from concilium import tracing
+from concilium.contracts.errors import ConciliumError
 from concilium.gateway.app import create_app
 from concilium.gateway.state import Gateway
 from concilium.home import Home, keep_private
+from concilium.keyring import check_files
 from concilium.ledger.tx import AdvanceFn
 from concilium.logs import configure
 
@@ -60,14 +62,20 @@ def serve(home: Home, advance: AdvanceFn | None = None) -> None:
         make_server(home, advance).run()
 
 
-def main() -> None:
-    """Run until a signal."""
+def main() -> int:
+    """Run until a signal; 2 when the home cannot be served."""
     keep_private()
     home = Home.find()
-    configure(home.config.log, libraries=logging.INFO)
-    sys.setswitchinterval(SWITCH_S)
-    serve(home)
+    try:
+        configure(home.config.log, libraries=logging.INFO)
+        check_files(home.keys)
+        sys.setswitchinterval(SWITCH_S)
+        serve(home)
+    except ConciliumError as error:
+        print(f"control plane: {error.detail}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,6 +10,7 @@ import sys
 from concilium import tracing
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
+from concilium.keyring import check_files
 from concilium.logs import configure
 from concilium.runner.served import served
 from concilium.runner.worker import serve
@@ -25,6 +26,7 @@ def main() -> int:
     home = Home.find()
     try:
         configure(home.config.log, libraries=logging.WARNING)
+        check_files(home.keys)
         with tracing.exporting(home.config.tracing, "concilium-runner", options.node or home.config.runner.node):
             return serve(home, served(home, options.node, options.agent))
     except ConciliumError as error:

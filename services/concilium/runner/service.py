@@ -26,6 +26,8 @@ from concilium.runner.steps import Steps
 
 log = structlog.get_logger(__name__)
 
+ALIVE = "runner.alive"
+"""A file in the home's `run` that a living runner touches every few seconds: it has no port to ask."""
 
 class Service:
     """Everything the runner does, for every agent of the node it serves.
@@ -112,9 +114,12 @@ class Service:
             self._keeper.recall(tasks)
 
     async def _look(self) -> None:
-        """Look for work that no hint came for, each agent every few seconds."""
+        """Look for work that no hint came for, each agent every few seconds, and leave a sign of life."""
         looks: set[asyncio.Task[None]] = set()
+        sign = self._home.run / ALIVE
+        sign.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
+            sign.touch()
             await asyncio.sleep(IDLE_CLAIM_S)
             for lane in self._lanes.values():
                 look = asyncio.create_task(self._tracked(self._look_at(lane)))

@@ -9,6 +9,7 @@ import uvicorn
 from concilium import tracing
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
+from concilium.keyring import check_files
 from concilium.logs import configure
 from concilium.workers.runtime.app import create_agent_app
 from concilium.workers.runtime.limits import STOP_GRACE_S
@@ -30,6 +31,7 @@ def main() -> int:
         configure(home.config.log, libraries=logging.INFO)
         # The A2A library's warnings quote requests.
         logging.getLogger("a2a").setLevel(logging.ERROR)
+        check_files(home.keys)
         app = create_agent_app(home.catalog.agent(options.agent), home)
     except ConciliumError as error:
         print(f"{options.agent}: {error.detail}", file=sys.stderr)

@@ -15,7 +15,8 @@ from concilium.cli.notify import notify, tell_when_ready
 from concilium.cli.output import duration, line, note, print_json, size, stderr, table
 from concilium.cli.processes import log_file, mesh_processes
 from concilium.cli.service import stop_unit
-from concilium.cli.session import AsJson, session
+from concilium.cli.session import AsJson, Session, session
+from concilium.contracts.base import JSON
 from concilium.home import Home
 
 
@@ -82,6 +83,10 @@ def down(context: typer.Context, as_json: AsJson = False) -> None:
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show the processes of the mesh; exit code 1 when not all of them are ready."""
     current = session(context)
+    said = lifecycle.of_others(current.home)
+    if said:
+        _status_of_others(current, said, as_json=as_json)
+        return
     found = lifecycle.status(current.home)
     refused = lifecycle.refusal(current.home)
     whole = all(entry.state == "running" for entry in found) and not refused
@@ -119,6 +124,18 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     if not whole:
         if not as_json and lifecycle.running(current.home) is None:
             note("The mesh does not run; start it with `concilium up`")
+        raise typer.Exit(1)
+
+
+def _status_of_others(current: Session, said: dict[str, JSON], *, as_json: bool) -> None:
+    """Show what a control plane says whose processes somebody else looks after, such as Docker Compose."""
+    whole = said.get("ready") is True
+    if as_json:
+        print_json({"home": str(current.home.root), "url": current.local_url, "ready": whole, "parts": said})
+    else:
+        table(("part", "state"), ((part, str(said[part])) for part in ("ledger", "disk", "queue")), empty="")
+        note("Not started by `concilium up`; under Docker Compose, `docker compose ps` shows every process")
+    if not whole:
         raise typer.Exit(1)
 
 
