@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 ALIVE = "runner.alive"
 """A file in the home's `run` that a living runner touches every few seconds: it has no port to ask."""
 
+
 class Service:
     """Everything the runner does, for every agent of the node it serves.
 
