@@ -230,8 +230,9 @@ class MeshConfig(Section):
 def parse_config(text: str, environ: Mapping[str, str]) -> MeshConfig:
     """Return the configuration of a YAML text with environment overrides applied.
 
-    An override's value is read as YAML, so ``CONCILIUM_GATEWAY__PORT=9000`` is a number. A list may also be written
-    with commas alone: ``CONCILIUM_AGENTS__START=code,tts``. An empty variable overrides nothing.
+    An override's value is read as YAML, so ``CONCILIUM_GATEWAY__PORT=9000`` is a number; where a text is wanted and the
+    YAML is none, the value itself is taken. A list may also be written with commas alone:
+    ``CONCILIUM_AGENTS__START=code,tts``. An empty variable overrides nothing.
 
     Raises:
         Invalid: the YAML is broken, a key is unknown (named with its path or variable) or a value does not fit.
@@ -262,7 +263,12 @@ def _override(data: dict[str, JSON], name: str, value: str) -> None:
     inner = data.setdefault(path[0], {})
     if not isinstance(inner, dict):
         raise Invalid(f"{path[0]}: must be a mapping")
+    wants_text = section.model_fields[path[1]].annotation is str
     try:
         inner[path[1]] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise Invalid(f"environment variable {name} is not YAML: {error}") from error
+        if not wants_text:
+            raise Invalid(f"environment variable {name} is not YAML: {error}") from error
+        inner[path[1]] = value
+    if wants_text and not isinstance(inner[path[1]], str):
+        inner[path[1]] = value

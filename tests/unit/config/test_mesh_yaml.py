@@ -48,8 +48,9 @@ OTHER_PART: dict[str, JSON] = {
     "high_until": 1.5,
     "rules": [RULE],
     "sample": 0.5,
+    "listen": "[::]:8443",
 }
-"""The same for the parts of a budget, which must not fall, for rules and for a part of all."""
+"""The same for the parts of a budget, which must not fall, for rules, for a part of all and for an address."""
 
 
 @pytest.mark.parametrize(
