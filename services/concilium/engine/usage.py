@@ -16,7 +16,7 @@ from concilium.contracts.base import JSON
 from concilium.contracts.prices import TOKENS_MAX, EngineName, EngineUse
 
 SECONDS = Histogram(
-    "concilium_engine_request_seconds",
+    "concilium_engine_request_duration_seconds",
     "From a request to an engine to the end of its answer.",
     ("path", "outcome"),
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from concilium.contracts.costs import By, CostReport
+from concilium.contracts.nodes import Node, NodeState
 from concilium.contracts.states import TaskState
 from concilium.home import Home
 from concilium.ledger import Asked, DeliveryState, Ledger, Stats
@@ -25,6 +26,8 @@ class Figures:
     stats: Stats
     nodes: CostReport
     keys: CostReport
+    fleet: tuple[Node, ...]
+    """Rented nodes."""
     agents: tuple[str, ...]
     """Those that this home's runner serves: they have a figure even when it is 0."""
     depths: Mapping[str, int | None] = field(default_factory=dict)
@@ -32,6 +35,8 @@ class Figures:
     free: Mapping[str, int] = field(default_factory=dict)
     """Place to free bytes."""
     reserve: int = 0
+    warn_at: float = 0.0
+    """The part of a budget from which on callers are warned."""
     backup_at: float | None = None
     """Seconds since the epoch."""
 
@@ -59,7 +64,9 @@ async def _read(ledger: Ledger, home: Home, depths: Mapping[str, int | None]) ->
         stats=await ledger.stats(),
         nodes=await ledger.costs(Asked(By.NODE)),
         keys=await ledger.costs(Asked(By.KEY)),
+        fleet=tuple(await ledger.list_nodes()),
         agents=tuple(home.agent_urls()),
+        warn_at=home.config.budgets.warn_at,
         depths=depths,
         free=free,
         reserve=home.config.ledger.min_free_bytes,
@@ -82,6 +89,7 @@ def families(figures: Figures) -> Iterator[Metric]:
     yield from _ledger(figures)
     yield from _queues(figures)
     yield from _money(figures)
+    yield from _fleet(figures)
     yield _gauge("disk_free_bytes", "Bytes free, by place.", "place", figures.free)
     yield _gauge("disk_reserve_bytes", "Below so much free disk no new task is taken.", "", {"": figures.reserve})
     if figures.backup_at is not None:
@@ -132,6 +140,30 @@ def _money(figures: Figures) -> Iterator[Metric]:
         used.add_metric([budget.budget], budget.used)
     yield limit
     yield used
+    yield _gauge("budget_warn_ratio", "Part of a budget from which on callers are warned.", "", {"": figures.warn_at})
+
+
+def _fleet(figures: Figures) -> Iterator[Metric]:
+    state = _family("node_state", "1 for the state that a rented node is in.", "node", "state")
+    for node in figures.fleet:
+        for name in NodeState:
+            state.add_metric([node.name, name.value], float(node.state is name))
+    yield state
+    yield _gauge("node_last_seen_timestamp_seconds", "When it answered last.", "node", _times(figures, "last_seen_at"))
+    ends = _times(figures, "certificate_until")
+    yield _gauge("certificate_expiry_timestamp_seconds", "When its certificate ends.", "node", ends)
+    skews = {node.name: node.skew_s for node in figures.fleet if node.skew_s is not None}
+    yield _gauge("node_clock_skew_seconds", "How far its clock is ahead of home's.", "node", skews)
+    refusals = CounterMetricFamily("concilium_node_refusals", "Tokens and keys turned away.", labels=["node"])
+    for node in figures.fleet:
+        refusals.add_metric([node.name], node.refusals)
+    yield refusals
+
+
+def _times(figures: Figures, name: str) -> dict[str, float]:
+    """Return a time of every node that is not revoked and has one."""
+    live = (node for node in figures.fleet if node.state is not NodeState.REVOKED)
+    return {node.name: at.timestamp() for node in live if (at := getattr(node, name)) is not None}
 
 
 def _family(name: str, text: str, *labels: str) -> GaugeMetricFamily:

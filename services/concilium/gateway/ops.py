@@ -111,10 +111,10 @@ async def targets(request: Request) -> Response:
     """Return the agents of the mesh as Prometheus's HTTP service discovery reads them, to the same keys."""
     gateway = gateway_of(request)
     await _scraper(request, gateway)
-    home = gateway.home
+    home, node = gateway.home, gateway.home.config.runner.node
     ours = {name: urlsplit(url) for name, url in home.agent_urls().items() if not home.catalog.agent(name).foreign}
     found = [
-        ScrapeTarget(targets=(url.netloc,), labels={"agent": name, "__scheme__": url.scheme})
+        ScrapeTarget(targets=(url.netloc,), labels={"agent": name, "node": node, "__scheme__": url.scheme})
         for name, url in ours.items()
     ]
     return Response(orjson.dumps([target.model_dump() for target in found]), media_type="application/json")

@@ -69,7 +69,7 @@ class Gateway:
     parts: Parts | None = None
 
     def __post_init__(self) -> None:
-        self.metrics = Metrics(self.home.prices.currency)
+        self.metrics = Metrics(self.home.catalog, self.home.prices.currency)
 
     @property
     def running(self) -> Parts:

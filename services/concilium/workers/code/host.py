@@ -32,6 +32,8 @@ _preparing = threading.Lock()
 RUNS = Counter(
     "concilium_sandbox_runs", "Scripts run, by rung and the limit that ended them (none; broken).", ("rung", "limit")
 )
+for _rung in _ALL:
+    RUNS.labels(_rung, "broken")  # there as 0, so that the first time is seen as a rise
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,17 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, of use to nobody here
 OUTCOMES = ("completed", "failed", "canceled", "abandoned")
 
 
@@ -20,7 +29,7 @@ class Metrics:
         )
         self.running = Gauge("concilium_agent_running", "Runs in a slot.", ("skill",), registry=self._registry)
         self.duration = Histogram(
-            "concilium_agent_run_seconds",
+            "concilium_agent_run_duration_seconds",
             "From the request to the outcome, waiting for a slot included.",
             ("skill",),
             buckets=(0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900),
