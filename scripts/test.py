@@ -64,6 +64,9 @@ RUNSC = Part("gvisor", on_path("runsc"), ("runsc",))
 FLITE = Part("flite", on_path("flite"), ("flite",))
 FESTIVAL = Part("festival", festival_voices, ("festival", "festvox-kallpc16k", "festvox-us-slt-hts", "festvox-ru"))
 CHROMIUM = Part("chromium", on_path("chromium", "chromium-browser", "google-chrome"), ("chromium", "fonts-dejavu-core"))
+IPROUTE = Part("iproute2", on_path("ip"), ("iproute2",))
+IPTABLES = Part("iptables", on_path("iptables"), ("iptables",))
+FAKETIME = Part("faketime", on_path("faketime"), ("faketime",))
 SSH = Part("ssh", on_path("ssh"), ("openssh-client",))
 
 
@@ -111,6 +114,7 @@ CHAOS = ("tests/chaos",)
 MODELS = ("tests/models",)
 CONTRACT = ("tests/contract",)
 N8N = ("tests/n8n",)
+NODES = ("tests/nodes",)
 
 GROUPS = (
     Group("unit", "rooms by themselves", ("tests/unit",), parallel=True),
@@ -128,6 +132,7 @@ GROUPS = (
     Group("speech", "speech with every engine, heard by a recogniser", SPEECH, (FLITE, FESTIVAL), parallel=True),
     Group("browser", "the task pages in Chromium", BROWSER, (CHROMIUM,)),
     Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
+    Group("nodes", "other hosts behind slow, lossy and cut wires (as root)", NODES, (IPROUTE, IPTABLES, FAKETIME)),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
     Group(
         "n8n",
