@@ -69,13 +69,13 @@ def home_sites(config: MeshConfig) -> tuple[Site, ...]:
     home: that part of the node is a site of its own.
     """
     runner, labels = config.runner, frozenset(config.runner.labels)
-    away = frozenset(name for name, url in runner.agents.items() if not _is_home(url, config.placement.home))
+    away = frozenset(name for name, url in runner.agents.items() if not is_home(url, config.placement.home))
     here = frozenset({*config.agents.start, *runner.agents}) - away
     sites = (Site(runner.node, True, here, labels), Site(runner.node, False, away))
     return tuple(site for site in sites if site.agents or site.home)
 
 
-def _is_home(url: str, home: Sequence[str]) -> bool:
+def is_home(url: str, home: Sequence[str]) -> bool:
     """Whether an address is this machine's or listed as home. A name is compared, never looked up."""
     host = (urlsplit(url).hostname or "").lower()
     if host == "localhost" or host in home:
