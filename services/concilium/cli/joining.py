@@ -1,13 +1,16 @@
 """What ``concilium nodes join`` does on the machine that becomes a node."""
 
 import asyncio
+import logging
 
 from concilium.cli import lifecycle, supervisor
 from concilium.cli.errors import CliError
 from concilium.cli.output import note
+from concilium.contracts.config import LogConfig
 from concilium.contracts.errors import ConciliumError
 from concilium.contracts.nodes import Dial, split_address
 from concilium.home import Home, keep_private
+from concilium.logs import configure
 
 
 def join_mesh(home: Home, token: str, listen: str) -> int:
@@ -23,6 +26,7 @@ def join_mesh(home: Home, token: str, listen: str) -> int:
     from concilium.nodes.token import check_fresh, read_token  # noqa: PLC0415
 
     keep_private()
+    configure(LogConfig(level="warning", json_lines=False), libraries=logging.WARNING)
     if lifecycle.running(home) is not None:
         raise CliError(f"{home.root} runs already", "`concilium down` stops it")
     known: Membership | None = membership(home)

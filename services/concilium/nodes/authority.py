@@ -7,7 +7,7 @@ a rented machine may be slow.
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -219,7 +219,7 @@ def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> boo
 def grows_old(certificate: x509.Certificate) -> bool:
     """Whether less than `RENEW_AT` of a certificate's life is left."""
     begin, end = certificate.not_valid_before_utc + _EARLIER, certificate.not_valid_after_utc
-    return end - datetime.now(UTC) < (end - begin) * RENEW_AT
+    return end - utc_now() < (end - begin) * RENEW_AT
 
 
 def write_pair(folder: Path, name: str, key: Ed25519PrivateKey, certificate: x509.Certificate) -> None:

@@ -7,7 +7,7 @@ peer needs a few round trips, so that a stranger would have to open as many conn
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import structlog
@@ -81,10 +81,10 @@ class Listener:
             peer = stream.peer()
         except (*BROKEN, ConciliumError) as error:
             log.info("nodes.stranger", reason=error.detail if isinstance(error, ConciliumError) else reason_of(error))
-            connection.close()
+            _drop(connection)
             return
         except asyncio.CancelledError:
-            connection.close()
+            _drop(connection)
             raise
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
@@ -118,6 +118,12 @@ class Listener:
                 ssl_shutdown_timeout=CLOSE_S,
             )
         return Stream(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+
+
+def _drop(connection: socket.socket) -> None:
+    """End a connection at once; its transport, which would still wait for the other end, closes it then."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -24,6 +24,7 @@ ANSWER_S: Final = 10.0
 """One line in answer to another."""
 IDLE_S: Final = 120.0
 """A stream on which nothing moves for so long is closed; agents that work say something every 15 s."""
+LINGER_S: Final = 5.0
 CLOSE_S: Final = 15.0
 """What is left to send may take this long when a stream closes."""
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 30_000))
@@ -34,6 +35,10 @@ class LinkBroken(ConciliumError):
     """The other end went away, was silent for too long, or did not speak as a link does."""
 
     type, title, status = "link-broken", "The link to the node broke", 503
+
+
+class LinkSilent(LinkBroken):
+    """The other end said nothing in time."""
 
 
 class PeerRefused(ConciliumError):
@@ -72,13 +77,15 @@ class Stream:
             raise LinkBroken(f"nothing could be sent: {type(error).__name__}") from error
 
     async def hear(self, within_s: float = ANSWER_S) -> str:
-        """Return the next line. Raises `LinkBroken`, also for one that is too long, too late or not text."""
+        """Return the next line. Raises `LinkSilent`, and `LinkBroken` also for one that is too long or not text."""
         try:
             async with asyncio.timeout(within_s):
                 raw = await self.reader.readuntil(b"\n")
             if len(raw) > LINE_BYTES:
                 raise LinkBroken(f"a line of more than {LINE_BYTES} bytes")
             return raw[:-1].decode()
+        except TimeoutError as error:
+            raise LinkSilent(f"no line came within {within_s:.0f} s") from error
         except (*BROKEN, asyncio.LimitOverrunError, UnicodeDecodeError) as error:
             raise LinkBroken(f"no line came: {type(error).__name__}") from error
 
@@ -90,6 +97,13 @@ class Stream:
             raise PeerRefused(why[:300])
         if answer != "ok":
             raise LinkBroken("an answer that is neither yes nor no")
+
+    async def linger(self) -> None:
+        """Read what still comes and drop it, until the other end has read what it was sent and closes, or too long."""
+        with suppress(*BROKEN):
+            async with asyncio.timeout(LINGER_S):
+                while await self.reader.read(CHUNK_BYTES):
+                    pass
 
     def abort(self) -> None:
         """Close at once; what was not sent is dropped."""
@@ -160,6 +174,8 @@ async def forward(one: Stream, other: Stream) -> None:
         one.abort()
         other.abort()
     finally:
+        for stream in (one, other):
+            stream.writer.close()  # before anything is awaited: who is cancelled here leaves nothing open
         await asyncio.gather(one.close(), other.close())
 
 

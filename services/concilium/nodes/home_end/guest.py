@@ -114,7 +114,7 @@ class Guest:
         except ConciliumError as error:
             log.info("nodes.unreached", node=self.node.name, agent=agent, detail=error.detail)
             caller.writer.write(AWAY)
-            await caller.close()
+            await caller.linger()  # closing with a request half read would reset the answer away
         finally:
             caller.abort()
 

@@ -12,7 +12,7 @@ from concilium.nodes.authority import Peer
 from concilium.nodes.listener import Listener
 from concilium.nodes.node_end.membership import Membership
 from concilium.nodes.node_end.service import Service, check_home
-from concilium.nodes.wire import LinkBroken, PeerRefused, Stream, dial, end_all
+from concilium.nodes.wire import LinkBroken, LinkSilent, PeerRefused, Stream, dial, end_all
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +56,8 @@ class NodeLink:
         await self._serve(stream, await stream.hear())
 
     async def _dial(self) -> None:
-        workers = [asyncio.create_task(self._keep_spare()) for _ in range(SPARES)]
+        count = SPARES if self._membership.enrolled else 1
+        workers = [asyncio.create_task(self._keep_spare()) for _ in range(count)]
         try:
             await self._refused
         finally:
@@ -98,13 +99,10 @@ class NodeLink:
 
     async def _wish(self, stream: Stream) -> str:
         """Return home's first line; empty when the connection's time is over."""
-        heard = asyncio.ensure_future(stream.hear(2 * SPARE_S))
-        done, _ = await asyncio.wait({heard}, timeout=SPARE_S * random.uniform(0.7, 1.3))  # noqa: S311 - not a secret
-        if not done:
-            heard.cancel()
-            await asyncio.gather(heard, return_exceptions=True)
+        try:
+            return await stream.hear(SPARE_S * random.uniform(0.7, 1.3))  # noqa: S311 - not a secret
+        except LinkSilent:
             return ""
-        return heard.result()
 
     async def _serve(self, stream: Stream, wish: str) -> None:
         try:

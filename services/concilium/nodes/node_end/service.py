@@ -44,7 +44,7 @@ class Service:
         elif what == "agent" and rest in self._agents:
             await self._reach(stream, rest)
         else:
-            await stream.say("no such agent here")
+            await stream.say("no there is no such agent here")
             await stream.close()
 
     async def _reach(self, stream: Stream, agent: str) -> None:
