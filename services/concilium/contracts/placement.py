@@ -37,7 +37,7 @@ class Site:
     agents: frozenset[str]
     labels: frozenset[str] = frozenset()
     alive: bool = True
-    """Whether it answers now; decides nothing but whether other nodes are preferred to it."""
+    """Whether it answers and is given work; one that is not gets nothing, and is not preferred to others."""
 
     @cached_property
     def marks(self) -> frozenset[str]:
@@ -60,6 +60,7 @@ class Share:
 
 
 EVERYTHING = Share(frozenset(DataClass))
+NOTHING = Share()
 
 
 def home_sites(config: MeshConfig) -> tuple[Site, ...]:
@@ -115,9 +116,10 @@ class Placement:
         """
         key = node, agent
         if key not in self._shares:
-            here = [site for site in self.sites if site.node == node]
+            # Should a rented node ever bear home's name, it is not taken for home.
+            here = sorted((site for site in self.sites if site.node == node), key=lambda site: site.home)
             site = next((site for site in here if agent in site.agents), next((s for s in here if s.home), None))
-            self._shares[key] = self._share(site, agent) if site is not None else None
+            self._shares[key] = None if site is None else self._share(site, agent) if site.alive else NOTHING
         return self._shares[key]
 
     def refused_by(self, work: Work, site: Site) -> str | None:
