@@ -69,6 +69,9 @@ CHROMIUM = Part("chromium", on_path("chromium", "chromium-browser", "google-chro
 PROMETHEUS = Part(
     "prometheus", lambda: all(map(shutil.which, ("prometheus", "promtool"))), ("prometheus",), "prometheus"
 )
+IPROUTE = Part("iproute2", on_path("ip"), ("iproute2",))
+IPTABLES = Part("iptables", on_path("iptables"), ("iptables",))
+FAKETIME = Part("faketime", on_path("faketime"), ("faketime",))
 SSH = Part("ssh", on_path("ssh"), ("openssh-client",))
 
 
@@ -117,6 +120,7 @@ MODELS = ("tests/models",)
 CONTRACT = ("tests/contract",)
 N8N = ("tests/n8n",)
 SEEING = ("tests/seeing",)
+NODES = ("tests/nodes",)
 
 GROUPS = (
     Group("unit", "rooms by themselves", ("tests/unit",), parallel=True),
@@ -135,6 +139,7 @@ GROUPS = (
     Group("browser", "the task pages in Chromium", BROWSER, (CHROMIUM,)),
     Group("seeing", "a real Prometheus scrapes a mesh; rules and dashboards", SEEING, (PROMETHEUS,)),
     Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
+    Group("nodes", "other hosts behind slow, lossy and cut wires (as root)", NODES, (IPROUTE, IPTABLES, FAKETIME)),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
     Group(
         "n8n",

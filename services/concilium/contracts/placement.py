@@ -37,7 +37,7 @@ class Site:
     agents: frozenset[str]
     labels: frozenset[str] = frozenset()
     alive: bool = True
-    """Whether it answers now; decides nothing but whether other nodes are preferred to it."""
+    """Whether it answers and is given work; one that is not gets nothing, and is not preferred to others."""
 
     @cached_property
     def marks(self) -> frozenset[str]:
@@ -60,6 +60,7 @@ class Share:
 
 
 EVERYTHING = Share(frozenset(DataClass))
+NOTHING = Share()
 
 
 def home_sites(config: MeshConfig) -> tuple[Site, ...]:
@@ -69,13 +70,13 @@ def home_sites(config: MeshConfig) -> tuple[Site, ...]:
     home: that part of the node is a site of its own.
     """
     runner, labels = config.runner, frozenset(config.runner.labels)
-    away = frozenset(name for name, url in runner.agents.items() if not _is_home(url, config.placement.home))
+    away = frozenset(name for name, url in runner.agents.items() if not is_home(url, config.placement.home))
     here = frozenset({*config.agents.start, *runner.agents}) - away
     sites = (Site(runner.node, True, here, labels), Site(runner.node, False, away))
     return tuple(site for site in sites if site.agents or site.home)
 
 
-def _is_home(url: str, home: Sequence[str]) -> bool:
+def is_home(url: str, home: Sequence[str]) -> bool:
     """Whether an address is this machine's or listed as home. A name is compared, never looked up."""
     host = (urlsplit(url).hostname or "").lower()
     if host == "localhost" or host in home:
@@ -115,9 +116,10 @@ class Placement:
         """
         key = node, agent
         if key not in self._shares:
-            here = [site for site in self.sites if site.node == node]
+            # Should a rented node ever bear home's name, it is not taken for home.
+            here = sorted((site for site in self.sites if site.node == node), key=lambda site: site.home)
             site = next((site for site in here if agent in site.agents), next((s for s in here if s.home), None))
-            self._shares[key] = self._share(site, agent) if site is not None else None
+            self._shares[key] = None if site is None else self._share(site, agent) if site.alive else NOTHING
         return self._shares[key]
 
     def refused_by(self, work: Work, site: Site) -> str | None:

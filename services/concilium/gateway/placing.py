@@ -16,7 +16,7 @@ from concilium.home import Home
 
 LOOK_EVERY_S: Final = 1.0
 ALIVE: Final = timedelta(seconds=30)
-"""A node that has not answered home for so long is no longer preferred to others."""
+"""A node that has not answered home for so long is given nothing until it does."""
 GPU_LABEL: Final = "gpu"
 """Given to every node that says it has one."""
 _OF_THE_MESH = frozenset({NodeState.ENROLLED, NodeState.DRAINING})

@@ -6,7 +6,7 @@ from itertools import groupby
 from sqlalchemy import Select, and_, bindparam, or_, text
 
 from concilium.contracts.errors import Forbidden
-from concilium.contracts.placement import EVERYTHING, Share
+from concilium.contracts.placement import EVERYTHING, NOTHING, Share
 from concilium.contracts.runner import ClaimRequest, Lease
 from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState, TaskState
@@ -69,7 +69,7 @@ def _best(share: Share, *, shared: bool) -> "Select[*tuple[object, ...]]":
 
 
 def _take(tx: Tx, request: ClaimRequest, share: Share) -> tuple[Lease, ...]:
-    if not nodes.may_claim(tx, request.node):
+    if share == NOTHING or not nodes.may_claim(tx, request.node):
         return ()
     wanted = {"agent": request.agent, "now": tx.now, "count": request.count}
     found = [step_row(row) for row in tx.conn.execute(_best(share, shared=tx.shared), wanted)]

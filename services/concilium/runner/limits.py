@@ -20,6 +20,8 @@ AGENT_BYTES: Final = 2 * BODY_BYTES
 """Everything one stream may bring, base64 included."""
 OUTPUT_BYTES: Final = 4 * MIB
 """A run's output as JSON."""
+DETAIL_CHARS: Final = 2000
+"""What is kept of an agent's own words about a failure."""
 ERROR_BYTES: Final = 64 * 1024
 OFFLOAD_BYTES: Final = 256 * 1024
 """Beyond this, JSON is read and written on a thread, so that renewals go on meanwhile."""

@@ -1,5 +1,6 @@
 """What an agent's answer means for the ledger."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,7 +14,10 @@ from concilium.contracts.prices import EngineUse
 from concilium.contracts.runner import Completion, Lease
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import Problem
-from concilium.runner.limits import OUTPUT_BYTES
+from concilium.runner.limits import DETAIL_CHARS, OUTPUT_BYTES
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+"""What the type of a problem looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +97,5 @@ def _meaning(final: Final) -> Outcome:
     if final.state is TaskState.AUTH_REQUIRED:
         return failed("agent-auth-required", "the agent asks for credentials it was not given", retryable=False)
     problem = final.problem or Problem(type=f"agent-{final.state}", detail=f"the agent ended the run as {final.state}")
-    return Outcome("failed", problem=problem)
+    kind = problem.type if _SLUG.fullmatch(problem.type) else f"agent-{final.state}"
+    return Outcome("failed", problem=problem.model_copy(update={"type": kind, "detail": problem.detail[:DETAIL_CHARS]}))

@@ -11,6 +11,7 @@ import structlog
 import uvloop
 
 from concilium.contracts.base import new_id
+from concilium.contracts.placement import is_home
 from concilium.home import Home
 from concilium.queue import RECALLED, hear
 from concilium.runner.agent import AgentClient
@@ -28,6 +29,13 @@ log = structlog.get_logger(__name__)
 
 ALIVE = "runner.alive"
 """A file in the home's `run` that a living runner touches every few seconds: it has no port to ask."""
+
+
+def _away(home: Home, served: Served) -> frozenset[str]:
+    """Return the agents that do not run at home."""
+    if served.key != "mesh":
+        return frozenset(served.urls)
+    return frozenset(name for name, url in served.urls.items() if not is_home(url, home.config.placement.home))
 
 
 class Service:
@@ -48,7 +56,7 @@ class Service:
         self._key = home.key_file("runner")
         self._key.accepted()  # a runner without a key does not start
         self._endpoints = Endpoints(home, served)
-        self._promises = Promises(home.catalog.agent(agent) for agent in urls)
+        self._promises = Promises((home.catalog.agent(agent) for agent in urls), _away(home, served))
         self._lanes: dict[str, Lane] = {}
         self._keeper: LeaseKeeper | None = None
         self._loop = uvloop.new_event_loop()
@@ -90,7 +98,11 @@ class Service:
 
     async def _serve(self) -> None:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
-        async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
+        # No answer is unpacked: a small one could become a huge one.
+        unpacked = {"Accept-Encoding": "identity"}
+        async with aiohttp.ClientSession(
+            connector=connector, trust_env=False, auto_decompress=False, headers=unpacked
+        ) as session:
             control = ControlPlane(session, self._home.control_url, self._key)
             self._keeper = LeaseKeeper(control, self.runner)
             progress = ProgressPost(control)

@@ -191,8 +191,13 @@ class Steps:
             elif isinstance(item, Started):
                 there.run_id = there.run_id or item.run_id
             else:
-                return self.promises.judge(held.lease.skill, outcome_of(item))
+                return await self._judged(held.lease.skill, outcome_of(item))
         raise AgentAway(sent=True, reason="the stream ended early")
+
+    async def _judged(self, skill: str, outcome: Outcome) -> Outcome:
+        if not self.promises.checks(skill):
+            return self.promises.judge(skill, outcome)
+        return await asyncio.to_thread(self.promises.judge, skill, outcome)
 
     async def _commit(
         self, held: HeldLease, completion: Completion, next_claim: Callable[[], ClaimRequest | None]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from concilium.contracts.config import MeshConfig, PlacementConfig, PlacementRule
 from concilium.contracts.errors import Invalid
-from concilium.contracts.placement import EVERYTHING, Placement, Share, Site, Work, home_sites
+from concilium.contracts.placement import EVERYTHING, NOTHING, Placement, Share, Site, Work, home_sites
 from concilium.contracts.skill import AgentManifest, Catalog, Skill
 from concilium.contracts.task import DataClass
 
@@ -90,7 +90,7 @@ def test_a_node_gets_in_a_claim_what_the_rules_allow_and_nothing_else(
             continue
         assert share is not None
         granted = wanted.data_class in share.whole or wanted.skill in dict(share.parts).get(wanted.data_class, ())
-        assert granted is (placed.refused_by(wanted, site) is None)
+        assert granted is (site.alive and placed.refused_by(wanted, site) is None)
 
 
 @given(*rules_and_sites, some_work)
@@ -111,6 +111,7 @@ def test_cpu_work_goes_to_a_cpu_node_while_one_serves_it() -> None:
     assert both.share("home", "code") == Share(frozenset({PRIVATE}))
     away = placement((GPU_HOME, Site("vps", False, frozenset(AGENTS), alive=False)))
     assert away.share("home", "code") == EVERYTHING
+    assert away.share("vps", "code") == NOTHING
 
 
 def test_work_no_node_may_ever_take_is_refused_by_the_name_of_the_rule() -> None:
@@ -127,6 +128,11 @@ def test_a_rule_may_name_one_skill_of_an_agent() -> None:
     parts = ((PUBLIC, ("vision.ocr",)), (INTERNAL, ("vision.ocr",)))
     assert placement((eu,), (rule,)).share("eu-1", "vision") == Share(frozenset(), parts)
     assert placement((eu,), (rule,)).share("eu-1", "code") == Share(frozenset({PUBLIC, INTERNAL}))
+
+
+def test_a_rented_node_with_the_name_of_home_is_not_taken_for_home() -> None:
+    namesake = placement((HOME, Site("home", False, frozenset(AGENTS))))
+    assert namesake.share("home", "code") == Share(frozenset({PUBLIC, INTERNAL}))
 
 
 def test_a_node_cannot_give_itself_the_label_home() -> None:

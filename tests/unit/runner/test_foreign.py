@@ -137,7 +137,7 @@ def test_an_own_agent_needs_a_key(tmp_path: Path) -> None:
 
 def test_a_foreign_answer_that_breaks_its_skills_schema_is_a_failure() -> None:
     schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
-    promises = Promises([manifest(output_schema=schema)])
+    promises = Promises([manifest(output_schema=schema)], ())
     good, bad = Outcome("completed", {"n": 1}), Outcome("completed", {"n": "1"})
     assert promises.judge("far.do", good) is good
     judged = promises.judge("far.do", bad)
@@ -146,10 +146,18 @@ def test_a_foreign_answer_that_breaks_its_skills_schema_is_a_failure() -> None:
     assert promises.judge("near.do", bad) is bad
 
 
+def test_an_own_agent_is_believed_at_home_alone() -> None:
+    agents, lie = [manifest("m", output_schema={"type": "object"})], Outcome("completed", "a text")
+    assert Promises(agents, ()).judge("far.do", lie) is lie
+    judged = Promises(agents, {"far"}).judge("far.do", lie)
+    assert judged.problem is not None
+    assert judged.problem.type == "output-invalid"
+
+
 def test_an_agent_may_tell_of_the_one_engine_its_manifest_names_and_of_no_other() -> None:
     skill = {"name": "eye.look", "description": "x", "input_schema": {}, "output_schema": {}}
     said = {"name": "eye", "description": "x", "module": "eye.skills", "engine": "vision_engine", "skills": [skill]}
-    promises = Promises([AgentManifest.model_validate(said), manifest(output_schema={})])
+    promises = Promises([AgentManifest.model_validate(said), manifest(output_schema={})], ())
     own, other = EngineUse(engine="vision_engine", input_tokens=5), EngineUse(engine="engine", input_tokens=9)
     told = replace(failed("skill-error", "no", retryable=True), used=(own, other))
     assert promises.judge("eye.look", told).used == (own,)

@@ -108,4 +108,4 @@ def read_error(status: int, body: bytes) -> Problem:
         reason = next((str(d["reason"]) for d in error.get("details", ()) if "reason" in d), reason)
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         pass
-    return Problem(type=reason.lower().replace("_", "-"), detail=message, retryable=status in _RETRYABLE)
+    return Problem(type=reason.lower().replace("_", "-")[:64], detail=message, retryable=status in _RETRYABLE)

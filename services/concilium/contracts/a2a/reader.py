@@ -8,11 +8,12 @@ from a2a.types import a2a_pb2 as pb
 from google.protobuf import json_format, struct_pb2
 from pydantic import TypeAdapter, ValidationError
 
+from concilium.contracts import limits
 from concilium.contracts.a2a.events import DURATION, OUTPUT, PROBLEM, USED
 from concilium.contracts.a2a.parts import Content, read_parts
 from concilium.contracts.a2a.values import from_value, state_from_wire
 from concilium.contracts.base import JSON
-from concilium.contracts.errors import Invalid
+from concilium.contracts.errors import Invalid, TooLarge
 from concilium.contracts.parts import FileRef
 from concilium.contracts.prices import EngineUse
 from concilium.contracts.states import TaskState
@@ -66,12 +67,13 @@ class StreamReader:
         """Yield what one event says; after a `Final` nothing more is to be expected.
 
         Raises:
-            Invalid: the event is not A2A, a file does not match its hash, or there are too many parts.
+            Invalid: the event is not A2A, or a file does not match its hash.
+            TooLarge: there are too many artifacts or parts.
         """
         try:
             event = json_format.Parse(data, pb.StreamResponse(), ignore_unknown_fields=True)
-        except json_format.ParseError as error:
-            raise Invalid(f"the agent's answer is not A2A: {error}") from error
+        except (json_format.ParseError, RecursionError) as error:
+            raise Invalid(f"the agent's answer is not A2A: {_said(error)}") from error
         match event.WhichOneof("payload"):
             case "task":
                 yield from self.feed_task(event.task)
@@ -87,6 +89,8 @@ class StreamReader:
 
     def feed_task(self, task: pb.Task) -> Iterator[StreamItem]:
         """Yield what a whole task says, e.g. the answer to ``GET /a2a/tasks/{id}``."""
+        if len(task.artifacts) > limits.MESSAGE_PARTS:
+            raise TooLarge(f"a run has at most {limits.MESSAGE_PARTS} artifacts")
         self._artifacts = {artifact.artifact_id: artifact for artifact in task.artifacts}
         state = state_from_wire(task.status.state)
         yield Started(task.id, state)
@@ -110,6 +114,8 @@ class StreamReader:
             known.parts.extend(update.artifact.parts)
         else:
             self._artifacts[update.artifact.artifact_id] = update.artifact
+        if len(self._artifacts) > limits.MESSAGE_PARTS:
+            raise TooLarge(f"a run has at most {limits.MESSAGE_PARTS} artifacts")
 
     def _final(self, state: TaskState, status: pb.TaskStatus, metadata: struct_pb2.Struct) -> Final:
         contents = {key: read_parts(artifact.parts) for key, artifact in self._artifacts.items()}
@@ -146,8 +152,8 @@ def _duration_of(metadata: struct_pb2.Struct) -> float | None:
     if DURATION not in metadata.fields:
         return None
     said = from_value(metadata.fields[DURATION])
-    sensible = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and said >= 0
-    return float(said) if sensible else None
+    number = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said)
+    return float(said) if number and 0 <= said <= limits.DEADLINE_MAX_S else None
 
 
 def _used_of(metadata: struct_pb2.Struct) -> tuple[EngineUse, ...]:
@@ -158,6 +164,10 @@ def _used_of(metadata: struct_pb2.Struct) -> tuple[EngineUse, ...]:
         return _USES.validate_python(from_value(metadata.fields[USED]))
     except ValidationError:
         return ()
+
+
+def _said(error: Exception) -> str:
+    return "it nests too deep" if isinstance(error, RecursionError) else str(error)[:2000]
 
 
 def _problem_of(state: TaskState, said: Content) -> Problem:
@@ -174,6 +184,6 @@ def read_task(data: str | bytes) -> tuple[StreamItem, ...]:
     """Return what a JSON ``Task`` says (the answer to get or cancel). Raises `Invalid` as `StreamReader.feed`."""
     try:
         task = json_format.Parse(data, pb.Task(), ignore_unknown_fields=True)
-    except json_format.ParseError as error:
-        raise Invalid(f"the agent's answer is not A2A: {error}") from error
+    except (json_format.ParseError, RecursionError) as error:
+        raise Invalid(f"the agent's answer is not A2A: {_said(error)}") from error
     return tuple(StreamReader().feed_task(task))
