@@ -1,4 +1,4 @@
-"""``make compose-check``: docker-compose.yml on a real Docker engine, with everything but vLLM, Caddy and Grafana.
+"""``make compose-check``: docker-compose.yml on a real Docker engine, with everything but vLLM and Grafana.
 
 python -m tests.compose [--cold] [part …]
 
@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT / "services"), str(ROOT / "tests")]
 import platformdirs  # noqa: E402  # the path has to be set first
 
 from compose import chaos, escapes, job, running, written  # noqa: E402
-from compose.base import ensure_base  # noqa: E402
+from compose.base import ensure_bases  # noqa: E402
 from compose.stack import Stack, client  # noqa: E402
 from support.docker import Docker, running_docker  # noqa: E402
 
@@ -115,7 +115,7 @@ def _begin(stack: Stack) -> list[Part]:
     return [
         Part("written", "the rules that every service of every profile keeps", written.hardened),
         Part("networks", "who shares a network with whom, as written", written.apart),
-        Part("base", "the base image that stands in for a registry", lambda: _base(stack)),
+        Part("base", "the base image that stands in for a registry", lambda: ensure_bases(stack.docker)),
         Part("build", "every image", lambda: _said(stack.build, "all images")),
         Part("up", "everything up and healthy", lambda: _said(stack.up, "all healthy")),
     ]
@@ -129,6 +129,7 @@ def _parts(stack: Stack, restart: Callable[[], None]) -> list[Part]:
         Part("n8n", "the same through n8n's webhook", lambda: job.through_n8n(stack)),
         Part("callback", "n8n answered later by the mesh", lambda: job.called_back(stack)),
         Part("command", "the owner's command in the control container", lambda: job.by_the_command(stack)),
+        Part("tls", "the mesh behind Caddy, with a certificate of its own authority", lambda: job.behind_tls(stack)),
         Part("rotation", "a key replaced while everything runs", lambda: job.rotated(stack)),
         Part("escapes", "every attempt to break out, in the code container", lambda: escapes.in_the_service(stack)),
         Part(
@@ -139,14 +140,11 @@ def _parts(stack: Stack, restart: Callable[[], None]) -> list[Part]:
         Part("chaos", "one container after the other killed under load", lambda: chaos.one_at_a_time(stack)),
         Part("reboot", "the whole engine stopped and started under load", lambda: chaos.reboot(stack, restart)),
         Part("job-again", "the main job afterwards", lambda: job.over_the_api(stack)),
+        Part("n8n-again", "n8n afterwards", lambda: job.through_n8n_again(stack)),
         Part("restore", "the ledger lost and restored", lambda: job.restored(stack)),
         Part("secrets", "no secret in docker inspect or in a log", lambda: running.secrets_kept(stack)),
         Part("readable", "secrets that are not the process's own to read", lambda: running.secrets_checked(stack)),
     ]
-
-
-def _base(stack: Stack) -> str:
-    return "made by debootstrap" if ensure_base(stack.docker) else "from the last time"
 
 
 def _said(act: Callable[[], None], text: str) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from support.docker import Docker
 
+CADDY = "concilium-stand-in/caddy:12"
+STAND_INS = Path(__file__).parent / "stand_ins"
 NAME = "concilium-stand-in/base:12"
 INCLUDED = "ca-certificates,python3,python3-venv"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -15,8 +17,16 @@ SOURCES = "deb http://deb.debian.org/debian bookworm main\ndeb http://deb.debian
 MAKE_S = 600
 
 
-def ensure_base(docker: Docker) -> bool:
-    """Make the base image unless it is there; return whether it was made."""
+def ensure_bases(docker: Docker) -> str:
+    """Make what images are built on; return how that was done."""
+    made = _ensure_base(docker)
+    words = ["build", "--network", "host", "--build-arg", f"BASE={NAME}", "--target", "caddy", "--tag", CADDY]
+    done = docker.run(*words, str(STAND_INS), timeout_s=MAKE_S)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()[-2000:]
+    return "made by debootstrap" if made else "from the last time"
+
+
+def _ensure_base(docker: Docker) -> bool:
     if docker.run("image", "inspect", NAME).returncode == 0:
         return False
     with tempfile.TemporaryDirectory(prefix="concilium-base-", dir="/var/tmp") as name:

@@ -24,7 +24,7 @@ def with_open_proc(stack: Stack) -> str:
     """In a container of the same image with the options that Compose v2 gives it, on bubblewrap."""
     words = ["run", "--detach", "--rm", "--init", "--network", "none", "--read-only", "--cap-drop", "ALL"]
     words += ["--user", "10011:10010", "--memory", "2g", "--pids-limit", "512", "--tmpfs", "/tmp:mode=1777,exec"]
-    words += ["--tmpfs", f"{HOME}/agent-state:uid=10011,gid=10010,mode=0711"]
+    words += ["--tmpfs", f"{HOME}/agent-state:uid=10011,gid=10010,mode=0700"]
     words += ["--security-opt", "no-new-privileges", "--security-opt", "systempaths=unconfined"]
     words += ["--security-opt", f"seccomp={ROOT / 'infra/seccomp/code.json'}", "--label", f"of={PROJECT}"]
     container = stack.docker(*words, stack.inspect("code")["Config"]["Image"], "sleep", "1800").splitlines()[-1]

@@ -1,13 +1,14 @@
 """The main job, asked for as its callers ask: over the API, through n8n's webhooks, by the command in the container."""
 
 import io
+import ssl
 import time
 import wave
 from typing import Any
 
 import httpx
 
-from compose.stack import HOME, ROOT, Stack
+from compose.stack import CADDY_ADDRESS, HOME, ROOT, Stack
 
 EXAMPLES = ROOT / "examples"
 REQUEST = "Read this invoice, run this script on its text, read the result aloud"
@@ -40,6 +41,14 @@ def through_n8n(stack: Stack) -> str:
     return f"{_seconds(answer.content):.0f} s of speech"
 
 
+def through_n8n_again(stack: Stack) -> str:
+    """The webhook after n8n was started anew; what the owner may have changed there was not imported again."""
+    said = through_n8n(stack)
+    imported = stack.log("n8n", 100_000).count("Successfully imported")
+    assert imported == 2, f"n8n took credentials and workflows {imported} times"
+    return said
+
+
 def called_back(stack: Stack) -> str:
     """The webhook that answers at once; the control plane calls n8n back by the name browsers know it by."""
     owner = httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.key}"}, timeout=WAIT_S)
@@ -66,6 +75,23 @@ def by_the_command(stack: Stack) -> str:
     status, said = stack.run("code", "concilium", "doctor")
     assert status == 0, said
     return "status, ask, keys, backup, doctor"
+
+
+def behind_tls(stack: Stack) -> str:
+    """Caddy's own authority signs, plain HTTP leads to TLS, headers are set, what is for the inside stays inside."""
+    root = stack.volume("caddy") / "caddy/pki/authorities/local/root.crt"
+    context = ssl.create_default_context(cafile=str(root))
+    for site, path in (("mesh.localhost", "/health"), ("n8n.localhost", "/healthz")):
+        with httpx.Client(base_url=f"https://{CADDY_ADDRESS}", verify=context, headers={"Host": site}) as http:
+            answer = http.get(path, extensions={"sni_hostname": site}).raise_for_status()
+            assert "max-age" in answer.headers["strict-transport-security"], answer.headers
+            assert answer.headers["x-content-type-options"] == "nosniff", answer.headers
+            if site.startswith("mesh"):
+                for inside in ("/metrics", "/runner/v1/claim"):
+                    assert http.post(inside, extensions={"sni_hostname": site}).status_code == 404, inside
+    plain = httpx.get(f"http://{CADDY_ADDRESS}/health", headers={"Host": "mesh.localhost"})
+    assert plain.headers["location"] == "https://mesh.localhost/health", plain
+    return "mesh and n8n, certificates verified"
 
 
 def rotated(stack: Stack) -> str:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from compose.base import CADDY
 from compose.base import NAME as BASE
 from concilium.cli.n8n.install import install
 from support.agents import free_port
@@ -19,10 +20,12 @@ from support.docker import Docker
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "concilium-check"
 FILES = ("docker-compose.yml", "tests/compose/check.yml")
-SERVICES = ("database", "redis", "control", "runner", "code", "vision", "tts", "document", "n8n")
+SERVICES = ("database", "redis", "control", "runner", "code", "vision", "tts", "document", "n8n", "caddy")
 """What stays up; `setup` ends by itself."""
 HOME = "/var/lib/concilium"
 N8N = "2.38.7"
+CADDY_ADDRESS = "127.0.0.77"
+"""A part of the loopback where nobody else has ports 80 and 443."""
 BUILD_S = 3600
 UP_S = 900
 POLL_S = 0.5
@@ -59,6 +62,8 @@ class Stack:
             "COMPOSE_HTTP_TIMEOUT": "600",
             "COMPOSE_INTERACTIVE_NO_CLI": "1",
             "CHECK_BASE": BASE,
+            "CHECK_CADDY": CADDY,
+            "CADDY_ADDRESS": CADDY_ADDRESS,
             "CHECK_NODE": str(Path(n8n.node).parents[1]),
             "CHECK_N8N": str(Path(n8n.program).parents[3]),
             "CONTROL_PORT": str(self.port),
@@ -85,11 +90,11 @@ class Stack:
 
     def build(self) -> None:
         """Build every image."""
-        _good(self.compose("build", timeout_s=BUILD_S))
+        _good(self.compose("build", "setup", *SERVICES, timeout_s=BUILD_S))
 
     def up(self) -> None:
         """Start everything; return when every service is healthy."""
-        _good(self.compose("up", "--detach", "--no-build"))
+        _good(self.compose("up", "--detach", "--no-build", *SERVICES))
         self.wait_healthy()
 
     def down(self) -> None:

@@ -10,11 +10,11 @@ import yaml
 from compose.stack import ROOT, client
 
 PROFILES = ("tls", "gpu", "monitoring")
-FILES = ("docker-compose.yml",)
+FILES = ("docker-compose.yml", "infra/compose/vps.yml")
 TAG = re.compile(r".+:v?\d+\.\d+[\w.-]*")
 ONCE = {"setup"}
 """Services that end by themselves."""
-OUTSIDE = {"caddy"}
+OUTSIDE = {"caddy", "node"}
 """Services that listen beyond 127.0.0.1."""
 CAPABLE: dict[str, list[str]] = {}
 """Capabilities that a service is left; none is."""
@@ -29,7 +29,7 @@ def as_written(file: str) -> dict[str, Any]:
     """Return a file as the Compose client reads it: merged, filled in, valid by its schema."""
     profiles = [word for name in PROFILES for word in ("--profile", name)]
     done = subprocess.run(
-        [*client(), "--file", file, *profiles, "config"],
+        [*client(), "--project-directory", ".", "--file", file, *profiles, "config"],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
