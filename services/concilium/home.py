@@ -48,6 +48,16 @@ class Home:
         return self.root / "run"
 
     @property
+    def backups(self) -> Path:
+        """The default place of backups."""
+        return self.root / "backups"
+
+    @property
+    def last_backup(self) -> Path:
+        """The file whose time of change is that of the newest backup, wherever that was written."""
+        return self.backups / ".last"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -168,13 +168,13 @@ class Client:
 
 def main() -> None:
     """Be the process."""
-    from concilium.gateway.__main__ import make_server
+    from concilium.gateway.__main__ import serve
     from concilium.logs import configure
     from support.fold import advance
 
     home = Home.find()
     configure(home.config.log, libraries=logging.INFO)
-    make_server(home, advance).run()
+    serve(home, advance)
 
 
 if __name__ == "__main__":

@@ -70,13 +70,13 @@ def _dispatch(step: PlanStep, run: StepRun | None, turn: Turn) -> Dispatch:
 
 def main() -> None:
     """Be the process."""
-    from concilium.gateway.__main__ import make_server
+    from concilium.gateway.__main__ import serve
     from concilium.home import Home
     from concilium.logs import configure
 
     home = Home.find()
     configure(home.config.log, libraries=logging.INFO)
-    make_server(home, advance).run()
+    serve(home, advance)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
+from concilium import tracing
 from concilium.brain.advance import Brain
 from concilium.brain.language_planner import LanguagePlanner
 from concilium.brain.thoughts import REFORMULATE
@@ -118,6 +119,11 @@ class Thinker:
 
     async def _carry_out(self, thought: Thought) -> None:
         """Think and commit; whatever breaks here leaves the turn to the next holder of its lease."""
+        about = {"concilium.task": thought.task_id, "concilium.thought": thought.name.partition(":")[0]}
+        with tracing.span("think", about, parent=thought.traceparent) as span:
+            await self._settle(thought, span)
+
+    async def _settle(self, thought: Thought, span: tracing.Span) -> None:
         names = {"task": thought.task_id, "thought": thought.name}
         try:
             meter = Meter()
@@ -126,12 +132,16 @@ class Thinker:
             used = meter.use("engine")
             moved = await self._ledger.commit_thought(thought.task_id, thought.fence, thought.name, value, used=used)
             self._on_advanced(moved)
+            span.set({"concilium.outcome": value["kind"]})
             log.info("thought", **names, kind=value["kind"])
         except StaleLease:
+            span.fail("stale-lease")
             log.info("thought.stale", **names)
         except ConciliumError as error:
+            span.fail(error.type)
             log.warning("thought.uncommitted", **names, detail=error.detail)
-        except Exception:
+        except Exception as error:
+            span.fail(type(error).__name__)
             log.exception("thought.broke", **names)
 
     async def _while_held(self, thought: Thought) -> dict[str, JSON]:

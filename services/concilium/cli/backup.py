@@ -18,8 +18,6 @@ from concilium.home import Home
 from concilium.ledger import snapshot
 from concilium.ledger.blobs import Blobs
 
-FOLDER = "backups"
-"""Below the home; the default place, and never a part of a backup."""
 _NAMED = re.compile(r"concilium-\d{8}T\d{6}Z\.tar\.gz")
 _SCRATCH = ".backup-"
 _TRIES = 3
@@ -78,8 +76,15 @@ def take(home: Home, target: Path | None, *, keys: bool, keep: int | None, repor
                 files=writer.files,
             )
             writer.close(manifest)
+    _stamp(home)
     removed = _thin_out(path.parent, keep) if keep is not None else ()
     return Taken(path, digest_of(path), path.stat().st_size, manifest, removed)
+
+
+def _stamp(home: Home) -> None:
+    """Note in the home that it was backed up now, so that its age can be watched."""
+    home.backups.mkdir(mode=0o700, exist_ok=True)
+    home.last_backup.touch(mode=0o600)
 
 
 def _target(home: Home, target: Path | None) -> tuple[Path, bool]:
@@ -87,7 +92,7 @@ def _target(home: Home, target: Path | None) -> tuple[Path, bool]:
     if not home.root.is_dir():
         raise CliError(f"there is no home at {home.root}", "CONCILIUM_HOME names it")
     if target is None:
-        target = home.root / FOLDER
+        target = home.backups
         target.mkdir(mode=0o700, exist_ok=True)
     if target.is_dir():
         return target.resolve() / f"concilium-{utc_now():%Y%m%dT%H%M%SZ}.tar.gz", True

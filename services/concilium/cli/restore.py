@@ -14,7 +14,6 @@ from pathlib import Path
 
 from concilium.cli import lifecycle, pidfile
 from concilium.cli.archive import LEDGER, Manifest, digest_of, unpack
-from concilium.cli.backup import FOLDER
 from concilium.cli.errors import CliError
 from concilium.contracts.base import utc_now
 from concilium.contracts.errors import Conflict
@@ -129,7 +128,7 @@ def _move_in(home: Home, scratch: Path, manifest: Manifest, found: snapshot.Snap
 
 def _entries(home: Home) -> list[Path]:
     """Return what a home holds besides backups and what earlier restores moved aside."""
-    ours = (FOLDER, lifecycle.RESTORE_MARK)
+    ours = (home.backups.name, lifecycle.RESTORE_MARK)
     found = home.root.iterdir() if home.root.is_dir() else ()
     return sorted(path for path in found if path.name not in ours and not path.name.startswith((_ASIDE, _SCRATCH)))
 

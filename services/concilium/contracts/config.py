@@ -127,6 +127,13 @@ class BudgetConfig(Section):
         return self
 
 
+class TracingConfig(Section):
+    otlp_url: str = ""
+    """Where OTLP over HTTP is received, e.g. ``http://127.0.0.1:4318/v1/traces``; empty: nothing is traced."""
+    sample: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
+    """The part of new traces that is kept. A caller's own traces are kept when its ``traceparent`` says so."""
+
+
 class LogConfig(Section):
     level: str = "info"
     json_lines: bool = True
@@ -150,6 +157,7 @@ class MeshConfig(Section):
     """The n8n that ``concilium up --n8n`` installs."""
     retention: RetentionConfig = RetentionConfig()
     budgets: BudgetConfig = BudgetConfig()
+    tracing: TracingConfig = TracingConfig()
     log: LogConfig = LogConfig()
 
 

@@ -87,15 +87,16 @@ class Prices(Model):
     nodes: Mapping[str, NodePrice] = Field(default_factory=dict)
     engines: Mapping[EngineName, EnginePrice] = Field(default_factory=dict)
 
-    def run(self, node: str, seconds: float, at: datetime) -> Spent | None:
+    def run(self, node: str, seconds: float, at: datetime, invited: NodePrice | None = None) -> Spent | None:
         """Return what a run on a node costs; None when the node has no price.
 
         Args:
             node: the node's name.
             seconds: how long it took; counted in whole milliseconds.
             at: when it ended, in UTC.
+            invited: the price the node was invited at, which counts when this file does not name the node.
         """
-        price = self.nodes.get(node)
+        price = self.nodes.get(node, invited)
         if price is None:
             return None
         ms = round(seconds * 1000)

@@ -46,8 +46,11 @@ class Lease(Model):
     priority: Priority
     data_class: DataClass
     traceparent: str
+    """The span of the task's request (W3C Trace Context)."""
     grants: int = 1
     """How often this attempt has been granted; above 1 an older run may still exist at the agent."""
+    waited_s: float = Field(default=0.0, ge=0)
+    """Seconds from when the attempt could be claimed to this grant."""
     replies: tuple[str, ...] = ()
     """What the caller answered when asked, oldest first."""
 

@@ -56,7 +56,9 @@ class Submission(Model):
     callback_url: str | None = Field(default=None, max_length=4096)
     context_id: str | None = Field(default=None, max_length=128)
     traceparent: str | None = Field(default=None, max_length=55)
-    """W3C Trace Context header of the caller."""
+    """W3C Trace Context: the span that the task belongs to."""
+    execution_id: str | None = Field(default=None, max_length=64)
+    """n8n's id of the execution that asks."""
     replay_of: str | None = None
 
 
@@ -163,6 +165,8 @@ class TaskView(Model):
     deadline_at: datetime
     trace_id: str
     """32 hex digits, the same from the caller to every step (W3C Trace Context)."""
+    execution_id: str | None = None
+    """n8n's id of the execution that asked, as it said in ``X-N8N-Execution-Id``."""
     key_id: str
     callback_url: str | None = None
     replay_of: str | None = None

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypedDict
 import aiohttp
 import orjson
 
+from concilium import tracing
 from concilium.contracts.base import JSON
 from concilium.contracts.config import EngineConfig
 from concilium.contracts.limits import KIB, MIB
@@ -216,9 +217,21 @@ class EngineClient:
             raise EngineError("garbage", f"the answer is broken ({type(error).__name__})") from error
 
     async def _request(self, method: str, path: str, body: bytes | aiohttp.FormData | None, limit: int) -> bytes:
+        about = {"url.path": path, "gen_ai.request.model": self._model or None}
+        with tracing.span("engine", about, kind="client") as span, usage.timed(path) as timed:
+            try:
+                answer = await self._answer(method, path, body, limit)
+            except EngineError as error:
+                timed.outcome = error.kind
+                span.fail(error.kind)
+                raise
+            span.set({"concilium.bytes": len(answer)})
+            return answer
+
+    async def _answer(self, method: str, path: str, body: bytes | aiohttp.FormData | None, limit: int) -> bytes:
         if self._session is None:
             raise RuntimeError("the client is used as an async context manager")
-        headers = {"Accept-Encoding": "identity", **self._authorization()}
+        headers = {"Accept-Encoding": "identity", **tracing.headers(), **self._authorization()}
         data = body if isinstance(body, aiohttp.FormData) else _stream(body)
         if not isinstance(body, aiohttp.FormData):
             headers["Content-Type"] = "application/json"

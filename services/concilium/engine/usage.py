@@ -4,12 +4,24 @@ The meter is ambient (a context variable), so that neither skills nor planners h
 that are started while it runs inherit it.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+
+from prometheus_client import Histogram
 
 from concilium.contracts.base import JSON
 from concilium.contracts.prices import TOKENS_MAX, EngineName, EngineUse
+
+SECONDS = Histogram(
+    "concilium_engine_request_duration_seconds",
+    "From a request to an engine to the end of its answer.",
+    ("path", "outcome"),
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
+)
+"""Of every engine this process asks."""
 
 
 class Meter:
@@ -51,6 +63,24 @@ def metered(meter: Meter) -> Iterator[None]:
         yield
     finally:
         _running.reset(token)
+
+
+@dataclass
+class Timed:
+    """A request under way."""
+
+    outcome: str = "broken-off"
+
+
+@contextmanager
+def timed(path: str) -> Iterator[Timed]:
+    """Measure a request to an engine, for whoever scrapes this process."""
+    request, began = Timed(), time.monotonic()
+    try:
+        yield request
+        request.outcome = "ok"
+    finally:
+        SECONDS.labels(path, request.outcome).observe(time.monotonic() - began)
 
 
 def current() -> Meter:

@@ -6,6 +6,7 @@ import sys
 
 import uvicorn
 
+from concilium import tracing
 from concilium.contracts.errors import ConciliumError
 from concilium.gateway.app import create_app
 from concilium.gateway.state import Gateway
@@ -55,6 +56,12 @@ def make_server(home: Home, advance: AdvanceFn | None = None) -> Server:
     return Server(config, app.state.gateway)
 
 
+def serve(home: Home, advance: AdvanceFn | None = None) -> None:
+    """Run the control plane of a home until a signal; the arguments are `create_app`'s."""
+    with tracing.exporting(home.config.tracing, "concilium-control", home.config.runner.node):
+        make_server(home, advance).run()
+
+
 def main() -> int:
     """Run until a signal; 2 when the home cannot be served."""
     keep_private()
@@ -63,7 +70,7 @@ def main() -> int:
         configure(home.config.log, libraries=logging.INFO)
         check_files(home.keys)
         sys.setswitchinterval(SWITCH_S)
-        make_server(home).run()
+        serve(home)
     except ConciliumError as error:
         print(f"control plane: {error.detail}", file=sys.stderr)
         return 2

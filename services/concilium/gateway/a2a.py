@@ -196,8 +196,7 @@ class BrainHandler(PushlessHandler):
         if message.task_id:
             return await self._reply(message.task_id, content, _caller(context))
         submission = await self._submission(message, content, context)
-        submitted = await self._gateway.ledger.submit(submission)
-        self._gateway.ring(submitted.rings)
+        submitted = await self._gateway.submit(submission)
         return submitted.task
 
     async def _reply(self, task_id: str, content: Content, caller: Caller) -> TaskView:
@@ -229,6 +228,7 @@ class BrainHandler(PushlessHandler):
             idempotency_key=idempotency_key(request) or _message_id(message),
             context_id=message.context_id or None,
             traceparent=request.state.trace.traceparent,
+            execution_id=request.state.trace.execution_id,
         )
         return base if terms is None else _lowered(base, terms)
 

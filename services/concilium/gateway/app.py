@@ -88,6 +88,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         lease_ttl_s=config.ledger.lease_ttl_s,
         min_free_bytes=config.ledger.min_free_bytes,
         on_commit=_told(gateway.wake, notices),
+        on_moves=gateway.metrics.moved,
         prices=home.prices,
         budgets=config.budgets,
     )

@@ -126,7 +126,7 @@ async def ask(request: Request) -> Response:
         await gateway.guard.check(terms.callback_url)
     files = await store(gateway, uploads, caller.key_id)
     trace: Trace = request.state.trace
-    submitted = await gateway.ledger.submit(
+    submitted = await gateway.submit(
         Submission(
             request=Wish(text=terms.text, files=files),
             key_id=caller.key_id,
@@ -137,9 +137,9 @@ async def ask(request: Request) -> Response:
             callback_url=terms.callback_url,
             context_id=terms.context_id,
             traceparent=trace.traceparent,
+            execution_id=trace.execution_id,
         )
     )
-    gateway.ring(submitted.rings)
     task = await ended(gateway, submitted.task, terms.wait_s)
     return accepted(task, replayed=submitted.replayed, warning=submitted.warning)
 

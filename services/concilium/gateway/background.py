@@ -87,7 +87,8 @@ async def hear(ledger: Ledger, notices: Notices) -> None:
 
 async def sweep_once(gateway: Gateway) -> None:
     """Take back expired leases, end what is past its deadline, ring the steps that wait unheard."""
-    swept = await gateway.ledger.sweep(await asyncio.to_thread(depths, gateway))
+    gateway.depths = await asyncio.to_thread(depths, gateway)
+    swept = await gateway.ledger.sweep(gateway.depths)
     gateway.ring(swept.rings)
     if swept.expired or swept.timed_out:
         log.info("swept", expired=swept.expired, timed_out=swept.timed_out, rings=len(swept.rings))

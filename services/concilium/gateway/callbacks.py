@@ -14,6 +14,7 @@ import orjson
 import structlog
 from standardwebhooks import Webhook
 
+from concilium import tracing
 from concilium.contracts.base import utc_now
 from concilium.contracts.config import CallbackConfig
 from concilium.contracts.errors import ConciliumError
@@ -83,7 +84,12 @@ class Sender:
 
     async def _deliver(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
         where = redacted(delivery.url)
-        failure = await self._post(session, delivery)
+        about = {"concilium.task": delivery.task_id, "concilium.callback": delivery.type}
+        with tracing.span("callback", about, kind="client", parent=delivery.traceparent) as span:
+            span.set({"concilium.attempt": delivery.attempts + 1, "concilium.bytes": len(delivery.payload)})
+            failure = await self._post(session, delivery)
+            if failure is not None:
+                span.fail("not-delivered")
         try:
             if failure is None:
                 await self._ledger.outbox_delivered(delivery.id)
@@ -118,6 +124,7 @@ class Sender:
             "content-type": "application/json",
             "user-agent": "concilium",
             "webhook-id": delivery.id,
+            **tracing.headers(),
             "webhook-timestamp": str(int(now.timestamp())),
             # While a secret is being replaced each is signed with, so that a receiver may know either.
             "webhook-signature": " ".join(Webhook(s).sign(delivery.id, now, body) for s in self._secret.accepted()),

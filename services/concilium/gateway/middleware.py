@@ -10,10 +10,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from concilium import tracing
 from concilium.contracts.base import new_id
 from concilium.contracts.errors import BadRequest, ConciliumError, TooLarge
 from concilium.gateway.problems import RequestTimeout, problem_response
-from concilium.gateway.trace import begin
+from concilium.gateway.trace import Trace, begin
 
 BODY_IDLE_S = 30.0
 """How long the next piece of a body may take."""
@@ -48,9 +49,23 @@ class Envelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        trace = begin(Headers(scope=scope))
+        if not _asks(scope):
+            await self._serve(scope, receive, send, trace)
+            return
+        about = {"http.request.method": scope["method"], "n8n.execution.id": trace.execution_id}
+        with tracing.span(scope["method"], about, kind="server", parent=trace.caller) as span:
+            status = await self._serve(scope, receive, send, trace.within(span.traceparent))
+            route = route_of(scope)
+            span.rename(f"{scope['method']} {route}")
+            span.set({"http.route": route, "http.response.status_code": status})
+            if status >= 500:
+                span.fail(str(status))
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, trace: Trace) -> int:
+        """Have a request answered; return the status."""
         started = time.perf_counter()
         status, first_byte = 0, 0.0
-        trace = begin(Headers(scope=scope).get("traceparent"))
         request_id = new_id("req")
         scope.setdefault("state", {}).update(trace=trace, request_id=request_id)
 
@@ -79,6 +94,12 @@ class Envelope:
             route = route_of(scope)
             self._count(scope["method"], route, status, (first_byte or time.perf_counter()) - started)
             log.debug("request", method=scope["method"], route=route, status=status, trace_id=trace.trace_id)
+        return status
+
+
+def _asks(scope: Scope) -> bool:
+    """Whether a request may be the beginning of work, which is what traces are about."""
+    return scope["method"] == "POST" and not scope["path"].startswith("/runner/")
 
 
 def route_of(scope: Scope) -> str:

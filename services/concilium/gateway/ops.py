@@ -1,14 +1,15 @@
 """`/v1/agents`, `/health`, `/ready`, `/metrics`: what the mesh says of itself."""
 
 import asyncio
+from urllib.parse import urlsplit
 
+import orjson
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
 from concilium.contracts.base import Model
-from concilium.contracts.costs import By
 from concilium.contracts.errors import ConciliumError
 from concilium.contracts.skill import AgentManifest
 from concilium.gateway.auth import Scope, presented
@@ -16,7 +17,6 @@ from concilium.gateway.background import depths
 from concilium.gateway.openapi import SECURED, problems
 from concilium.gateway.state import Gateway, gateway_of
 from concilium.gateway.tasks import json_answer
-from concilium.ledger import Asked
 
 router = APIRouter(tags=["mesh"])
 
@@ -27,6 +27,13 @@ class AgentList(Model):
 
 class Health(Model):
     status: str
+
+
+class ScrapeTarget(Model):
+    """One agent, in the form of Prometheus's ``http_sd_config``."""
+
+    targets: tuple[str, ...]
+    labels: dict[str, str]
 
 
 class Readiness(Model):
@@ -87,11 +94,35 @@ async def ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Return the counts of the control plane, to an admin's key or the mesh key."""
     gateway = gateway_of(request)
+    await _scraper(request, gateway)
+    figures = await gateway.figures.read(gateway.ledger, gateway.home, gateway.depths)
+    text = gateway.metrics.render(figures)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@router.get(
+    "/metrics/targets",
+    summary="What Prometheus may scrape",
+    response_model=list[ScrapeTarget],
+    responses=problems(401, 403, 429, 503),
+    openapi_extra=SECURED,
+)
+async def targets(request: Request) -> Response:
+    """Return the agents of the mesh as Prometheus's HTTP service discovery reads them, to the same keys."""
+    gateway = gateway_of(request)
+    await _scraper(request, gateway)
+    home, node = gateway.home, gateway.home.config.runner.node
+    ours = {name: urlsplit(url) for name, url in home.agent_urls().items() if not home.catalog.agent(name).foreign}
+    found = [
+        ScrapeTarget(targets=(url.netloc,), labels={"agent": name, "node": node, "__scheme__": url.scheme})
+        for name, url in ours.items()
+    ]
+    return Response(orjson.dumps([target.model_dump() for target in found]), media_type="application/json")
+
+
+async def _scraper(request: Request, gateway: Gateway) -> None:
     if not gateway.running.mesh_key.matches(presented(request)):
         await gateway.auth.require(request, Scope.ADMIN)
-    costs = await gateway.ledger.costs(Asked(By.NODE))
-    text = gateway.metrics.render(await gateway.ledger.stats(), costs)
-    return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _ledger_word(gateway: Gateway) -> str:

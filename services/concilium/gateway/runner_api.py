@@ -1,7 +1,7 @@
 """`/runner/v1`: claim, renew, progress, complete, blobs. The hot path: plain routes, no framework in between."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from concilium import tracing
 from concilium.contracts.errors import Invalid, NotFound
 from concilium.contracts.runner import (
     ClaimReply,
@@ -16,6 +17,7 @@ from concilium.contracts.runner import (
     Completion,
     CompletionReply,
     Held,
+    Lease,
     ProgressRequest,
     RenewRequest,
 )
@@ -23,6 +25,7 @@ from concilium.gateway.auth import Scope
 from concilium.gateway.problems import violations
 from concilium.gateway.state import Gateway, gateway_of
 from concilium.gateway.tasks import json_answer
+from concilium.tracing import step_about
 
 M = TypeVar("M", bound=BaseModel)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -31,7 +34,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 async def claim(request: Request) -> Response:
     """Grant leases on the best ready steps of an agent."""
     gateway, wish = await _read(request, ClaimRequest)
-    return json_answer(ClaimReply(leases=await gateway.ledger.claim(wish)))
+    leases = await gateway.ledger.claim(wish)
+    _tell_waits(leases)
+    return json_answer(ClaimReply(leases=leases))
 
 
 async def renew(request: Request) -> Response:
@@ -54,7 +59,15 @@ async def complete(request: Request) -> Response:
     gateway.ring(done.rings)
     if done.finished:
         gateway.running.sender.kick()
+    _tell_waits(done.leases)
     return json_answer(CompletionReply(leases=done.leases))
+
+
+def _tell_waits(leases: Iterable[Lease]) -> None:
+    """Record how long each step stood in the queue."""
+    for lease in leases:
+        about = step_about(lease) | {"concilium.grants": lease.grants}
+        tracing.waited("queue", about, seconds=lease.waited_s, parent=lease.traceparent)
 
 
 async def get_blob(request: Request) -> Response:

@@ -1,21 +1,23 @@
 """What the routes share: the parts of one running control plane."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from concilium import tracing
 from concilium.brain.loop import Wake
 from concilium.contracts.errors import NotFound, Unavailable
-from concilium.contracts.task import TaskView
+from concilium.contracts.task import Submission, TaskView
 from concilium.gateway.auth import Authenticator, Caller
 from concilium.gateway.callbacks import Sender
+from concilium.gateway.figures import Reader
 from concilium.gateway.metrics import Metrics
 from concilium.gateway.ssrf import Guard
 from concilium.home import Home
 from concilium.keyring import KeyFile
-from concilium.ledger import Ledger, Ring
+from concilium.ledger import Ledger, Ring, Submitted
 from concilium.ledger.tx import AdvanceFn
 from concilium.queue import Doorbell
 
@@ -44,10 +46,16 @@ class Gateway:
     guard: Guard
     wake: Wake | None = None
     """Set when an engine is configured to think with."""
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics = field(init=False)
+    figures: Reader = field(default_factory=Reader)
+    depths: Mapping[str, int | None] = field(default_factory=dict)
+    """Agent to hints in its queue, as the reconciler saw it last; None: the queue did not answer."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is asked to stop: open streams end, waits return."""
     parts: Parts | None = None
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.home.catalog, self.home.prices.currency)
 
     @property
     def running(self) -> Parts:
@@ -63,6 +71,15 @@ class Gateway:
     @property
     def auth(self) -> Authenticator:
         return self.running.auth
+
+    async def submit(self, submission: Submission) -> Submitted:
+        """Accept a task and ring for its first steps. Raises as `Ledger.submit`."""
+        with tracing.span("submit", {"n8n.execution.id": submission.execution_id}) as span:
+            submitted = await self.ledger.submit(submission)
+            span.set({"concilium.task": submitted.task.id, "concilium.replayed": submitted.replayed})
+            span.set({"concilium.files": len(submission.request.files)})
+        self.ring(submitted.rings)
+        return submitted
 
     def ring(self, rings: Iterable[Ring]) -> None:
         """Ring doorbells; returns at once. One that stays silent is left to the reconciler."""

@@ -151,6 +151,6 @@ async def reply(request: Request, task_id: str) -> Response:
 async def replay(request: Request, task_id: str) -> Response:
     """Submit the same request as a new task, whose ``replay_of`` names the old one."""
     gateway, task = await owned(request, task_id, Scope.WRITE)
-    submitted = await gateway.ledger.replay(task.id, task.key_id)
+    submitted = await gateway.ledger.replay(task.id, task.key_id, request.state.trace.traceparent)
     gateway.ring(submitted.rings)
     return accepted(submitted.task, warning=submitted.warning)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from concilium.contracts.prices import EngineUse, Spent
 from concilium.ledger.codec import at
+from concilium.ledger.nodes import price_of
 from concilium.ledger.rows import StepRow
 from concilium.ledger.tx import Charge
 
@@ -27,7 +28,9 @@ def charge_run(draft: "Draft", run: StepRow, reported_s: float | None) -> None:
     elapsed_s = max(0.0, now - since)
     seconds = elapsed_s if reported_s is None else min(reported_s, elapsed_s)
     node = run.node or ""
-    spent = draft.tx.rules.prices.run(node, seconds, at(now))
+    prices = draft.tx.rules.prices
+    invited = None if node in prices.nodes else price_of(draft.tx.conn, node)
+    spent = prices.run(node, seconds, at(now), invited)
     if spent is not None:
         draft.change_run(run, cost=(run.cost or 0) + spent.total)
     charge = Charge(
@@ -39,6 +42,7 @@ def charge_run(draft: "Draft", run: StepRow, reported_s: float | None) -> None:
         runs=1,
         ms=round(seconds * 1000),
         unpriced=int(spent is None),
+        agent=run.agent,
     )
     _add(draft, charge, free=spent == _NOTHING)
 
@@ -58,6 +62,7 @@ def charge_engines(draft: "Draft", used: tuple[EngineUse, ...], run: StepRow | N
             input_tokens=use.input_tokens,
             output_tokens=use.output_tokens,
             unpriced=1 if spent is None else use.uncounted,
+            agent=run.agent if run is not None else "",
         )
         _add(draft, charge, free=False)
 

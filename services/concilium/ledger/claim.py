@@ -1,6 +1,5 @@
 """Commit 2: grant a runner the right to work on the best ready steps of an agent."""
 
-import os
 from itertools import groupby
 
 from sqlalchemy import bindparam, text
@@ -9,7 +8,7 @@ from concilium.contracts.runner import ClaimRequest, Lease
 from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState, TaskState
 from concilium.contracts.task import DataClass, Request
-from concilium.ledger import schema
+from concilium.ledger import nodes, schema
 from concilium.ledger.codec import loads
 from concilium.ledger.draft import Draft, load_task
 from concilium.ledger.files import files_in
@@ -36,6 +35,8 @@ _BEST_FREE = _BEST.with_for_update(of=schema.steps, skip_locked=True)
 
 def claim(tx: Tx, request: ClaimRequest) -> tuple[Lease, ...]:
     """Lease the best ready steps of the agent: by priority, then the task's deadline, then age."""
+    if not nodes.may_claim(tx, request.node):
+        return ()
     wanted = {"agent": request.agent, "now": tx.now, "count": request.count}
     found = [step_row(row) for row in tx.conn.execute(_BEST_FREE if tx.shared else _BEST, wanted)]
     leases: dict[tuple[str, str], Lease] = {}
@@ -83,7 +84,8 @@ def _grant(draft: Draft, run: StepRow, request: ClaimRequest) -> Lease:
         hops=max(0, draft.row.hops - 1),
         priority=PRIORITIES[run.priority],
         data_class=DataClass(draft.row.data_class),
-        traceparent=f"00-{draft.row.trace_id}-{os.urandom(8).hex()}-01",
+        traceparent=draft.row.traceparent,
         grants=run.grants,
+        waited_s=max(0.0, now - run.not_before),
         replies=asked.replies,
     )

@@ -8,7 +8,7 @@ from concilium.contracts.errors import NotFound, StaleLease
 from concilium.contracts.runner import Completion, Held
 from concilium.contracts.states import StepState
 from concilium.contracts.task import ArtifactEvent, Problem
-from concilium.ledger import schema
+from concilium.ledger import nodes, schema
 from concilium.ledger.charges import charge_engines
 from concilium.ledger.claim import claim
 from concilium.ledger.codec import dumps
@@ -63,6 +63,8 @@ def _held(tx: Tx, held: Held) -> tuple[Draft, StepRow]:
         raise StaleLease(f"{error.detail}; drop the work") from error
     if tx.rules.check_fence and run.fence != held.fence:
         raise StaleLease(f"fence {held.fence} is not current ({run.fence}); drop the work", fence=run.fence)
+    if nodes.is_revoked(tx, run.node):
+        raise StaleLease(f"node '{run.node}' was revoked; drop the work", fence=run.fence)
     if run.state != StepState.WORKING:
         raise StaleLease(f"the step is {run.state}, not working; drop the work", fence=run.fence)
     return draft, run

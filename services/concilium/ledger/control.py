@@ -83,7 +83,7 @@ def _answer_step(draft: Draft, run: StepRow, text: str) -> None:
     )  # fmt: skip
 
 
-def replay(tx: Tx, task_id: str, key_id: str) -> Submitted:
+def replay(tx: Tx, task_id: str, key_id: str, traceparent: str | None = None) -> Submitted:
     """Submit a task's request once more as a new task, under the same terms and a new deadline."""
     row = load(tx, task_id).row
     return submit(
@@ -98,6 +98,7 @@ def replay(tx: Tx, task_id: str, key_id: str) -> Submitted:
             hops=row.hops,
             callback_url=row.callback_url,
             context_id=row.context_id,
+            traceparent=traceparent,
             replay_of=task_id,
         ),
     )

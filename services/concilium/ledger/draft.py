@@ -21,7 +21,7 @@ from concilium.ledger.charges import charge_run
 from concilium.ledger.codec import dumps, loads
 from concilium.ledger.models import Ring
 from concilium.ledger.rows import STEPS, TASKS, StepRow, TaskRow, step_row, task_row, view_of
-from concilium.ledger.tx import Tx, insert_new, update_of
+from concilium.ledger.tx import StepMove, TaskMove, Tx, insert_new, update_of
 
 _TASK = TASKS.where(schema.tasks.c.id == bindparam("task_id"))
 _TASK_STEPS = STEPS.where(schema.steps.c.task_id == bindparam("task_id")).order_by(schema.steps.c.ordinal)
@@ -116,6 +116,7 @@ class Draft:
             self._resume()
         self.change(state=state.value)
         self.event(StateEvent(state=state, message=message))
+        self.tx.moves.append(TaskMove(state.value, max(0.0, self.tx.now - self.row.created_at)))
         self._deliver = self._deliver or ((waits or state.terminal) and self.row.callback_url is not None)
 
     def _resume(self) -> None:
@@ -140,8 +141,16 @@ class Draft:
             values["problem"] = None
         if state is not StepState.WORKING:
             values["lease_until"] = None
+        before = run.state
         self.change_run(run, state=state.value, **values)
         self.event(step_event(run, problem))
+        self._moved(run, before, values.get("duration_s"))
+
+    def _moved(self, run: StepRow, before: str = "", duration_s: float | None = None) -> None:
+        """Note what an attempt has come to, for whoever counts."""
+        waited_s = max(0.0, self.tx.now - run.not_before) if run.state == StepState.WORKING else 0.0
+        move = StepMove(run.agent, run.skill, run.state, run.attempt, before, waited_s, duration_s)
+        self.tx.moves.append(move)
 
     def cancel_open(self, reason: str = "") -> None:
         """Cancel every open attempt and raise its fence, so that no runner can commit to it any more."""
@@ -159,12 +168,14 @@ class Draft:
         if not order.delay_s:
             self.rings.append(ring_of(run))
         self.event(step_event(run, None))
+        self._moved(run)
 
     def refuse(self, order: Refuse) -> None:
         """Record an attempt that failed without being dispatched."""
         run = self._attempt(order, StepState.FAILED, "{}", 0.0, Effects.NONE)
         run.problem = order.problem.model_dump_json()
         self.event(step_event(run, order.problem))
+        self._moved(run)
 
     def _attempt(
         self, order: Dispatch | Refuse, state: StepState, data: str, deadline_s: float, effects: Effects

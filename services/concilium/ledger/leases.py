@@ -78,7 +78,7 @@ def take_back(tx: Tx, task_id: str, step: str, attempt: int) -> bool:
     if not late and not _ran_out(run, tx):
         return False
     if run.effects == Effects.EXTERNAL:
-        _ask_outcome(draft, run)
+        ask_outcome(draft, run)
     elif late:
         _fail(draft, run, "deadline-exceeded", f"no outcome within its {run.deadline_s:g} s")
     elif run.grants >= limits.GRANTS_MAX:
@@ -107,7 +107,8 @@ def _ready_again(draft: Draft, run: StepRow) -> None:
     draft.move_run(run, StepState.READY, not_before=start, ring_at=start, ring_delay_s=limits.RING_BASE_S)
 
 
-def _ask_outcome(draft: Draft, run: StepRow) -> None:
+def ask_outcome(draft: Draft, run: StepRow) -> None:
+    """Ask the caller about an attempt with effects outside the mesh that was lost."""
     problem = Problem(type=OUTCOME_UNKNOWN, detail="the runner was lost while the step had effects outside the mesh")
     draft.move_run(run, StepState.INPUT_REQUIRED, problem, fence=run.fence + 1)
     ask(

@@ -20,6 +20,7 @@ from concilium.ledger.attach import attach, store_files
 from concilium.ledger.claim import claim
 from concilium.ledger.collect import collect
 from concilium.ledger.complete import complete
+from concilium.ledger.fleet import Fleet
 from concilium.ledger.models import (
     Advanced,
     Completed,
@@ -40,8 +41,8 @@ _FROZEN_S = 5.0
 """Sweeps further apart than a lease's time plus this mean that the process stood still, and nobody could renew."""
 
 
-class Ledger(Accounts):
-    """Tasks, steps, events, leases, callbacks, keys and blobs. Made by `open`.
+class Ledger(Accounts, Fleet):
+    """Tasks, steps, events, leases, callbacks, keys, nodes and blobs. Made by `open`.
 
     Every method raises `Unavailable` while the database or the disk cannot be used.
     """
@@ -66,10 +67,10 @@ class Ledger(Accounts):
         """Answer a task that asks. Raises `NotFound`, `IllegalTransition`, `Invalid`."""
         return await self._write(control.reply, task_id, text)
 
-    async def replay(self, task_id: str, key_id: str) -> Submitted:
-        """Submit a task's request again as a new task of ``key_id``. Raises as `submit`."""
+    async def replay(self, task_id: str, key_id: str, traceparent: str | None = None) -> Submitted:
+        """Submit a task's request again as a new task of ``key_id``, in a trace of its own. Raises as `submit`."""
         self._space.check()
-        return await self._write(control.replay, task_id, key_id)
+        return await self._write(control.replay, task_id, key_id, traceparent)
 
     async def get(self, task_id: str) -> TaskView:
         """Return a task. Raises `NotFound`."""
@@ -262,7 +263,7 @@ class Ledger(Accounts):
     async def stats(self) -> Stats:
         """Count what there is and what this process has written."""
         counters = self._store.counters
-        found = await self._read(reads.counts)
+        found = await self._read(reads.counts, self._store.clock.now())
         return found.model_copy(
             update={
                 "commits": counters.commits,

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from concilium.contracts.base import Model
 from concilium.contracts.money import Money
+from concilium.contracts.nodes import Node
 from concilium.contracts.runner import Lease
 from concilium.contracts.skill import Effects
 from concilium.contracts.task import Event, TaskView
@@ -40,6 +41,19 @@ class Completed(Model):
     leases: tuple[Lease, ...] = ()
 
 
+class Refused(Model):
+    """A node's token or key was turned away."""
+
+    reason: str
+
+
+class Revoked(Model):
+    """A node has no rights any more; its steps wait for others."""
+
+    node: Node
+    rings: tuple[Ring, ...] = ()
+
+
 class Thought(Model):
     """A turn's lease for one engine call: what to decide and what is known."""
 
@@ -48,6 +62,8 @@ class Thought(Model):
     """``plan`` or ``reformulate:<step>``."""
     fence: int
     ttl_s: float
+    traceparent: str
+    """The span of the task's request."""
     turn: Turn
 
 
@@ -90,6 +106,8 @@ class Delivery(Model):
     task_id: str
     key_id: str
     """The API key whose task it is."""
+    traceparent: str
+    """The span of the task's request."""
     url: str
     type: str
     """``task.completed``, ``task.failed``, ``task.input-required``, …"""
@@ -148,6 +166,8 @@ class Stats(Model):
     """State to number of tasks."""
     ready: dict[str, int] = Field(default_factory=dict)
     """Agent to number of steps that may be claimed."""
+    oldest_s: dict[str, float] = Field(default_factory=dict)
+    """Agent to the seconds that the oldest of these waits."""
     leases: int = 0
     thinking: int = 0
     """Turns that wait for an engine."""

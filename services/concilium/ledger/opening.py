@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +20,7 @@ from concilium.ledger.postgres import PostgresStore
 from concilium.ledger.spending import check_currency, counted
 from concilium.ledger.sqlite import SqliteStore
 from concilium.ledger.store import OnCommit, Op, P, Query, Space, Store, T, is_disk_full
-from concilium.ledger.tx import AdvanceFn, Rules
+from concilium.ledger.tx import AdvanceFn, Move, Rules
 from concilium.ledger.waiters import Waiters
 
 POLL_S = 1.0
@@ -53,6 +53,7 @@ class OpenLedger:
         min_free_bytes: int = 0,
         check_fence: bool = True,
         on_commit: Callable[[set[str]], None] | None = None,
+        on_moves: Callable[[Sequence[Move]], None] | None = None,
         prices: Prices = Prices(),  # noqa: B008 - frozen
         budgets: BudgetConfig = BudgetConfig(),  # noqa: B008 - frozen
     ) -> Self:
@@ -66,6 +67,7 @@ class OpenLedger:
             min_free_bytes: below this much free disk new tasks are refused.
             check_fence: False only to prove that a checker notices commits under stale fences.
             on_commit: told in a database thread, after each commit, which tasks changed (e.g. to publish it).
+            on_moves: told in a database thread, after each commit, what came to which state and what it cost.
             prices: what runs and engines cost from now on.
             budgets: what a month may cost.
 
@@ -74,7 +76,7 @@ class OpenLedger:
             Invalid: the URL names neither database, or the ledger holds costs in another currency.
         """
         rules, waiters = Rules(advance, lease_ttl_s, check_fence, prices, budgets), Waiters()
-        committed = _announcer(waiters, on_commit)
+        committed = _announcer(waiters, on_commit, on_moves)
         store = await asyncio.to_thread(_open_store, url, rules, committed)
         try:
             await store.read(check_currency, prices.currency)
@@ -163,14 +165,20 @@ def _open_store(url: str, rules: Rules, committed: OnCommit) -> Store:
     raise Invalid(f"the ledger's URL names {kind!r}; use sqlite:///<path> or postgresql://…")
 
 
-def _announcer(waiters: Waiters, on_commit: Callable[[set[str]], None] | None) -> OnCommit:
+def _announcer(
+    waiters: Waiters,
+    on_commit: Callable[[set[str]], None] | None,
+    on_moves: Callable[[Sequence[Move]], None] | None,
+) -> OnCommit:
     """Return what the database threads call after a commit."""
     loop = asyncio.get_running_loop()
 
-    def committed(touched: dict[str, int]) -> None:
+    def committed(touched: dict[str, int], moves: Sequence[Move]) -> None:
         if waiters.any() and not loop.is_closed():
             loop.call_soon_threadsafe(waiters.wake, touched)
         if on_commit is not None:
             on_commit(set(touched))
+        if on_moves is not None and moves:
+            on_moves(moves)
 
     return committed

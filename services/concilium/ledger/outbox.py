@@ -23,7 +23,9 @@ _BLOCKED = exists().where(
     _earlier.c.seq < _o.seq,
     _earlier.c.state == DeliveryState.QUEUED.value,
 )
-DELIVERIES = select(*_o, schema.tasks.c.key_id).join_from(schema.outbox, schema.tasks, _o.task_id == schema.tasks.c.id)
+DELIVERIES = select(*_o, schema.tasks.c.key_id, schema.tasks.c.traceparent).join_from(
+    schema.outbox, schema.tasks, _o.task_id == schema.tasks.c.id
+)
 _DUE = (
     DELIVERIES.where(text("outbox.state = 'queued'"), _o.due_at <= bindparam("now"), ~_BLOCKED)
     .order_by(_o.due_at)
@@ -100,6 +102,7 @@ def delivery_of(row: "Row[*tuple[object, ...]]") -> Delivery:
         id=values["id"],
         task_id=values["task_id"],
         key_id=values["key_id"],
+        traceparent=values["traceparent"],
         url=values["target"],
         type=values["type"],
         payload=values["payload"],

@@ -132,17 +132,19 @@ def key_sees(conn: Connection, sha256: str, key_id: str) -> bool:
     return conn.execute(owned.union_all(referred).limit(1)).first() is not None
 
 
-def counts(conn: Connection) -> Stats:
+def counts(conn: Connection, now: float) -> Stats:
     """Return the counts of what there is."""
     box = schema.outbox.c
     by_state = select(_t.state, func.count()).group_by(_t.state)
-    ready = select(_s.agent, func.count()).where(READY).group_by(_s.agent)
+    claimable = select(_s.agent, func.count(), func.min(_s.not_before)).where(READY, _s.not_before <= now)
+    ready = conn.execute(claimable.group_by(_s.agent)).all()
     queued = select(box.state, func.count()).group_by(box.state)
     leased = select(func.count()).select_from(schema.steps).where(WORKING)
     thinking = select(func.count()).select_from(schema.tasks).where(_t.think.is_not(None))
     return Stats(
         tasks=_numbers(conn, by_state),
-        ready=_numbers(conn, ready),
+        ready={agent: count for agent, count, _ in ready},
+        oldest_s={agent: now - since for agent, _, since in ready},
         outbox=_numbers(conn, queued),
         leases=conn.execute(leased).scalar_one(),
         thinking=conn.execute(thinking).scalar_one(),

@@ -60,6 +60,8 @@ class TaskRow:
     cost: int | None
     currency: str | None
     unpriced: int
+    traceparent: str
+    execution_id: str | None
 
 
 @dataclass(slots=True)
@@ -164,6 +166,7 @@ def view_of(row: TaskRow, runs: list[StepRow]) -> TaskView:
         updated_at=at(row.updated_at),
         deadline_at=at(row.deadline_at),
         trace_id=row.trace_id,
+        execution_id=row.execution_id,
         key_id=row.key_id,
         callback_url=row.callback_url,
         replay_of=row.replay_of,

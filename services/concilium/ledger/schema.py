@@ -57,6 +57,8 @@ tasks = Table(
     Column("cost", BigInteger),
     Column("currency", String),
     Column("unpriced", Integer, nullable=False, server_default="0"),
+    Column("traceparent", String, nullable=False, server_default=""),
+    Column("execution_id", String),
 )
 Index("ix_tasks_key_id_id", tasks.c.key_id, tasks.c.id)
 Index("ix_tasks_state_id", tasks.c.state, tasks.c.id)
@@ -227,3 +229,28 @@ monthly_prices = Table(
     Column("currency", String, nullable=False),
     Column("micros", BigInteger, nullable=False),
 )
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("dial", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("agents", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("price_per_hour", BigInteger),
+    Column("capabilities", Text),
+    Column("invitation", String, nullable=False),
+    Column("invited_until", Float, nullable=False),
+    Column("fingerprint", String),
+    Column("certificate_until", Float),
+    Column("created_at", Float, nullable=False),
+    Column("enrolled_at", Float),
+    Column("last_seen_at", Float),
+    Column("skew_s", Float),
+    Column("revoked_at", Float),
+    Column("refusals", Integer, nullable=False, server_default="0"),
+    Column("last_refusal", Text, nullable=False, server_default=""),
+)
+"""Rented nodes; the machine at home is not here."""

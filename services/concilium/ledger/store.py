@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 
 from concilium.contracts.errors import DiskFull
 from concilium.ledger.clock import Clock
-from concilium.ledger.tx import Rules, Tx
+from concilium.ledger.tx import Move, Rules, Tx
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -25,8 +25,8 @@ Op = Callable[Concatenate[Tx, P], T]
 """A write operation: ``op(tx, …)``; may run more than once, commits at most once."""
 Query = Callable[Concatenate[Connection, P], T]
 """A read operation: ``query(conn, …)``."""
-OnCommit = Callable[[dict[str, int]], None]
-"""Told in the writing thread, after each commit, which tasks changed and their newest sequence numbers."""
+OnCommit = Callable[[dict[str, int], Sequence[Move]], None]
+"""Told in the writing thread, after each commit, which tasks changed with their newest sequence numbers, and how."""
 
 
 READING = "ledger_reading"
@@ -79,11 +79,14 @@ class Store(ABC):
         self.counters.commits += 1
         self.counters.operations += len(transactions)
         touched: dict[str, int] = {}
+        moves: list[Move] = []
         for tx in transactions:
             touched.update(tx.touched)
+            moves += tx.moves
+            moves += tx.charges
         if touched:
             try:
-                self._on_commit(touched)
+                self._on_commit(touched, moves)
             except Exception:  # noqa: BLE001  # the commit stands, whatever its listeners do
                 _log.exception("a listener of commits failed")
 

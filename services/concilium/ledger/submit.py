@@ -18,9 +18,10 @@ from concilium.ledger.draft import Draft, load
 from concilium.ledger.models import Submitted
 from concilium.ledger.rows import TaskRow, view_of
 from concilium.ledger.turns import advance
-from concilium.ledger.tx import Tx, insert_new
+from concilium.ledger.tx import TaskMove, Tx, insert_new
 
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_NOT_ASKED = {"key_id", "operation", "idempotency_key", "traceparent", "execution_id"}
 _KEEP_S = limits.IDEMPOTENCY_DAYS * 86_400.0
 _c = schema.idempotency.c
 _REMEMBER = insert_new(schema.idempotency)
@@ -48,6 +49,7 @@ def submit(tx: Tx, submission: Submission) -> Submitted:
     warning = admit(tx, submission.key_id, submission.priority)
     draft = Draft(tx, _new_row(tx, submission, task_id), [], new=True)
     draft.event(StateEvent(state=TaskState.SUBMITTED, message=warning))
+    tx.moves.append(TaskMove(TaskState.SUBMITTED.value, 0.0))
     draft.refer(*(file.sha256 for file in submission.request.files))
     advance(draft)
     draft.save()
@@ -88,22 +90,24 @@ def _known_task(tx: Tx, submission: Submission, task_id: str) -> str | None:
 
 
 def digest_of(submission: Submission) -> str:
-    """Return the SHA-256 of the canonical request: its fields and file digests, without key, trace and waiting."""
-    fields = submission.model_dump(mode="json", exclude={"key_id", "operation", "idempotency_key", "traceparent"})
+    """Return the SHA-256 of the canonical request: fields and file digests, not who asks from where."""
+    fields = submission.model_dump(mode="json", exclude=_NOT_ASKED)
     fields["request"]["files"] = [[file.sha256, file.name, file.media_type] for file in submission.request.files]
     return hashlib.sha256(dumps(sorted(fields.items())).encode()).hexdigest()
 
 
 def _new_row(tx: Tx, submission: Submission, task_id: str) -> TaskRow:
-    trace = _TRACEPARENT.match(submission.traceparent or "")
+    found = _TRACEPARENT.match(submission.traceparent or "")
+    trace_id = found.group(1) if found else os.urandom(16).hex()
     return TaskRow(
         id=task_id, key_id=submission.key_id, operation=submission.operation,
         context_id=submission.context_id or new_id("ctx"), state=TaskState.SUBMITTED.value,
         request=submission.request.model_dump_json(), priority=submission.priority.rank,
         data_class=submission.data_class.value, hops=submission.hops, deadline_s=submission.deadline_s,
         created_at=tx.now, updated_at=tx.now, deadline_at=tx.now + submission.deadline_s, paused_at=None,
-        trace_id=trace.group(1) if trace else os.urandom(16).hex(), callback_url=submission.callback_url,
+        trace_id=trace_id, callback_url=submission.callback_url,
         replay_of=submission.replay_of, question=None, answer=None, problem=None, plan=None, planner="none",
         notes="[]", last_seq=0, think=None, think_fence=0, think_holder=None, think_until=None, thought_count=0,
-        cost=None, currency=None, unpriced=0,
+        cost=None, currency=None, unpriced=0, execution_id=submission.execution_id,
+        traceparent=found.group(0) if found else f"00-{trace_id}-{os.urandom(8).hex()}-01",
     )  # fmt: skip

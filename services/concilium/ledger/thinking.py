@@ -44,7 +44,8 @@ def _grant(tx: Tx, task_id: str, holder: str) -> Thought:
         draft.move(TaskState.WORKING)
     draft.save()
     turn = turn_of(draft.row, draft.runs, draft.thoughts(), tx.now)
-    return Thought(task_id=task_id, name=draft.row.think or "", fence=fence, ttl_s=ttl, turn=turn)
+    name, traceparent = draft.row.think or "", draft.row.traceparent
+    return Thought(task_id=task_id, name=name, fence=fence, ttl_s=ttl, traceparent=traceparent, turn=turn)
 
 
 def renew_thoughts(tx: Tx, holder: str, leases: tuple[tuple[str, int], ...]) -> tuple[str, ...]:

@@ -43,6 +43,37 @@ class Charge:
     input_tokens: int = 0
     output_tokens: int = 0
     unpriced: int = 0
+    agent: str = ""
+    """Whose run it was; empty: the brain's own thought."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMove:
+    """A task came to another state."""
+
+    state: str
+    age_s: float
+    """Seconds since it was submitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepMove:
+    """An attempt was made, or came to another state."""
+
+    agent: str
+    skill: str
+    state: str
+    attempt: int
+    before: str = ""
+    """The state it left; empty: it was made."""
+    waited_s: float = 0.0
+    """When it was leased: seconds since it could be."""
+    duration_s: float | None = None
+    """When its run ended: the seconds that took, as its runner says."""
+
+
+Move = TaskMove | StepMove | Charge
+"""What a transaction changed, for whoever counts."""
 
 
 @dataclass
@@ -57,6 +88,8 @@ class Tx:
     """Task to its newest sequence number: who to wake after the commit."""
     charges: list[Charge] = field(default_factory=list)
     """Added to the month's sums as the transaction's last statement, see `spending.record`."""
+    moves: list[Move] = field(default_factory=list)
+    """Told after the commit to whoever counts."""
 
     @property
     def shared(self) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from concilium import tracing
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
 from concilium.keyring import check_files
@@ -17,7 +18,8 @@ def main() -> int:
     try:
         configure(home.config.log, libraries=logging.WARNING)
         check_files(home.keys)
-        return serve(home)
+        with tracing.exporting(home.config.tracing, "concilium-runner", home.config.runner.node):
+            return serve(home)
     except ConciliumError as error:
         print(f"runner: {error.detail}", file=sys.stderr)
         return 2

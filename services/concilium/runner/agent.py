@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from concilium import tracing
 from concilium.contracts.a2a.errors import read_error
 from concilium.contracts.a2a.reader import StreamItem, StreamReader, read_task
 from concilium.contracts.task import Problem
@@ -143,7 +144,12 @@ class AgentClient:
     ) -> _Request:
         # A redirect could carry the key to another host.
         return self._session.request(
-            method, agent.url + path, headers=agent.headers, timeout=timeout, allow_redirects=False, **options
+            method,
+            agent.url + path,
+            headers={**agent.headers, **tracing.headers()},
+            timeout=timeout,
+            allow_redirects=False,
+            **options,
         )
 
 

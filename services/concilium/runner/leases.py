@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import structlog
 
+from concilium import tracing
 from concilium.contracts.errors import ConciliumError
 from concilium.contracts.runner import Held, Lease, RenewRequest
 from concilium.runner.agent import Endpoint
@@ -50,6 +51,8 @@ class HeldLease:
     """The run is over and its completion on its way: that one's answer decides, no longer the renewal's."""
     at_agent: AtAgent | None = None
     """Set once it is known how the agent is called."""
+    span: tracing.Span = field(default_factory=tracing.Span)
+    """What is recorded of the work under this lease."""
     ended: asyncio.Future[End] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -62,6 +65,12 @@ class HeldLease:
     def alive(self) -> bool:
         """Whether work under this lease may go on now."""
         return not self.ended.done() and now() < self.until
+
+    def traced(self, span: tracing.Span) -> None:
+        """Record the work under this lease in a span, and give that to the agent as the parent of its own."""
+        self.span = span
+        if span.traceparent:
+            self.lease = self.lease.model_copy(update={"traceparent": span.traceparent})
 
     def end(self, why: End) -> None:
         """Stop believing in the lease; the first reason stays."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from concilium import tracing
 from concilium.contracts.a2a.reader import Progress, Started, StreamItem
 from concilium.contracts.a2a.step import plain_request, step_request, to_json
 from concilium.contracts.errors import ConciliumError, StaleLease, Unavailable
@@ -49,6 +50,15 @@ class Steps:
         lease was lost, not renewed in time, or the process ends. Then nothing is committed; the agent keeps what it
         has, and the next holder attaches to it.
         """
+        lease = held.lease
+        about = tracing.step_about(lease) | {"concilium.node": self.node, "concilium.grants": lease.grants}
+        with tracing.span("step", about, parent=lease.traceparent, unique=lease.run_id) as span:
+            held.traced(span)
+            return await self._carry_out(held, next_claim)
+
+    async def _carry_out(
+        self, held: HeldLease, next_claim: Callable[[], ClaimRequest | None]
+    ) -> tuple[HeldLease, ...] | None:
         began = now()
         job = asyncio.create_task(self._outcome(held))
         try:
@@ -60,6 +70,7 @@ class Steps:
             held.settling = True
             outcome = _result(job, held.lease)
             completion = outcome.completion(held.lease, self.runner, self.node, now() - began)
+            _tell(held.span, completion)
             return await self._commit(held, completion, next_claim)
         finally:
             job.cancel()
@@ -68,6 +79,7 @@ class Steps:
 
     async def _give_up(self, held: HeldLease) -> None:
         """Let go of a run. Only one that the ledger took away is ended at the agent: others will be attached to."""
+        held.span.drop()  # its next holder ends it
         why = held.ended.result() if held.ended.done() else "expired"
         log.warning("lease given up", run_id=held.lease.run_id, fence=held.lease.fence, why=why)
         if why == "lost":
@@ -117,10 +129,10 @@ class Steps:
         give_up, tries = now() + AGENT_PATIENCE_S, 0
         while True:
             try:
-                there = held.at_agent or await self._meet(held)
-                if there.endpoint.steps:
-                    return await self._once(held, there, files, deadline - now())
-                return await self._once_foreign(held, there, files, deadline - now())
+                with tracing.span("call", {"concilium.try": tries + 1}, kind="client"):
+                    there = held.at_agent or await self._meet(held)
+                    ask = self._once if there.endpoint.steps else self._once_foreign
+                    return await ask(held, there, files, deadline - now())
             except AgentAway as error:
                 if held.at_agent is not None:
                     held.at_agent.sent = held.at_agent.sent or error.sent
@@ -198,6 +210,8 @@ class Steps:
                 await asyncio.wait((held.ended,), timeout=_pause(tries))
             except StaleLease:
                 # Also the answer when an earlier try was committed and its answer was lost.
+                if not tries:
+                    held.span.drop()
                 log.warning("completion refused as stale", run_id=held.lease.run_id, fence=held.lease.fence)
                 return None
             except ConciliumError as error:
@@ -207,8 +221,17 @@ class Steps:
                 outcome = failed(f"result-{error.type}", error.detail[:2000], retryable=False)
                 outcome = replace(outcome, used=completion.used)
                 completion = outcome.completion(held.lease, self.runner, self.node, completion.duration_s)
+        held.span.drop()
         log.warning("result dropped: the lease is over", run_id=held.lease.run_id, fence=held.lease.fence)
         return None
+
+
+def _tell(span: tracing.Span, completion: Completion) -> None:
+    """Say in a step's span how the step ended."""
+    span.set({"concilium.outcome": completion.state, "concilium.run_s": completion.duration_s})
+    span.set({"concilium.artifacts": len(completion.artifacts)})
+    if completion.problem is not None:
+        span.fail(completion.problem.type)
 
 
 def _result(job: asyncio.Task[Outcome], lease: Lease) -> Outcome:

@@ -6,6 +6,7 @@ import sys
 
 import uvicorn
 
+from concilium import tracing
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
 from concilium.keyring import check_files
@@ -35,17 +36,18 @@ def main() -> int:
     except ConciliumError as error:
         print(f"{options.agent}: {error.detail}", file=sys.stderr)
         return 2
-    uvicorn.run(
-        app,
-        host=options.host,
-        port=options.port,
-        loop="uvloop",
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=int(STOP_GRACE_S) + 1,
-        timeout_keep_alive=KEEP_ALIVE_S,
-    )
+    with tracing.exporting(home.config.tracing, f"concilium-{options.agent}", home.config.runner.node):
+        uvicorn.run(
+            app,
+            host=options.host,
+            port=options.port,
+            loop="uvloop",
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=int(STOP_GRACE_S) + 1,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
     return 0
 
 

@@ -43,6 +43,8 @@ def show(context: typer.Context, task_id: TaskId, as_json: AsJson = False) -> No
         return
     line(f"{task.id}  {task.state}")
     line(f"submitted {task.created_at:%Y-%m-%d %H:%M:%S} UTC, priority {task.priority}, trace {task.trace_id}")
+    if task.execution_id:
+        line(f"asked by n8n execution {task.execution_id}")
     if task.replay_of:
         line(f"replay of {task.replay_of}")
     if task.cost is not None:

@@ -163,12 +163,11 @@ async def ask(request: Request) -> Response:
     files = await store(gateway, await _uploads(form), caller.key_id)
     if not text.strip() and not files:
         raise Invalid("say what you want: give text, files or both")
-    submitted = await gateway.ledger.submit(
+    submitted = await gateway.submit(
         Submission(
             request=Wish(text=text, files=files), key_id=caller.key_id, traceparent=request.state.trace.traceparent
         )
     )
-    gateway.ring(submitted.rings)
     return RedirectResponse(f"/tasks/{submitted.task.id}", 303)
 
 
@@ -242,7 +241,7 @@ async def cancel(request: Request) -> Response:
 async def replay(request: Request) -> Response:
     """Ask the same again and show the new task."""
     gateway, caller, task = await _task(request, Scope.WRITE)
-    submitted = await gateway.ledger.replay(task.id, caller.key_id)
+    submitted = await gateway.ledger.replay(task.id, caller.key_id, request.state.trace.traceparent)
     gateway.ring(submitted.rings)
     return RedirectResponse(f"/tasks/{submitted.task.id}", 303)
 

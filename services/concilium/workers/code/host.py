@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
 import structlog
+from prometheus_client import Counter
 
 from concilium.contracts.base import JSON
 from concilium.home import Home
@@ -26,6 +27,13 @@ _ALL = tuple(rung.name for rung in RUNGS)
 _reports: dict[tuple[tuple[str, ...], bool], SandboxReport] = {}
 _prepared: dict[tuple[str, str], Packages] = {}
 _preparing = threading.Lock()
+
+
+RUNS = Counter(
+    "concilium_sandbox_runs", "Scripts run, by rung and the limit that ended them (none; broken).", ("rung", "limit")
+)
+for _rung in _ALL:
+    RUNS.labels(_rung, "broken")  # there as 0, so that the first time is seen as a rise
 
 
 @dataclass(frozen=True)
@@ -160,8 +168,11 @@ async def carry_out_in(found: Place, job: Job, *, importable: bool = True) -> Ou
     path = folder + (":{box}/work" if importable else "")
     environment = {"PYTHONPATH": path, **job.environment}
     try:
-        return await carry_out(found.rung, replace(job, readable=(*job.readable, folder), environment=environment))
+        outcome = await carry_out(found.rung, replace(job, readable=(*job.readable, folder), environment=environment))
+        RUNS.labels(found.rung.name, outcome.limit or "none").inc()
+        return outcome
     except SandboxError as error:
+        RUNS.labels(found.rung.name, "broken").inc()
         raise SkillFailed("sandbox-broken", f"The sandbox {found.rung.name} failed: {error}", retryable=True) from error
 
 

@@ -38,8 +38,9 @@ def create_agent_app(manifest: AgentManifest, home: Home) -> FastAPI:
         Unavailable: there is no mesh key.
     """
     skills = load_skills(manifest, home.agent_folder(manifest.name))
-    metrics = Metrics()
+    metrics = Metrics((skill.name for skill in manifest.skills), manifest.slots)
     runs = Runs(manifest, home.agent_state(manifest.name), metrics, engine_of(manifest, home.config))
+    metrics.ready.set_function(runs.ready.is_set)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

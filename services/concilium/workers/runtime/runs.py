@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from a2a.types import a2a_pb2 as pb
 
+from concilium import tracing
 from concilium.contracts.a2a import events
 from concilium.contracts.a2a.parts import file_ref
 from concilium.contracts.config import EngineConfig
@@ -97,7 +98,7 @@ class Runs:
         state = TaskState.SUBMITTED if waits else TaskState.WORKING
         run = Run(call, call.terms, time.monotonic() + deadline_s, state)
         self._live[run.run_id] = self._by_step[call.terms.step_key] = run
-        task = asyncio.create_task(self._supervise(run, older))
+        task = asyncio.create_task(self._traced(run, older))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return run
@@ -138,12 +139,21 @@ class Runs:
         data = self._store.load(run_id)
         return None if data is None else pb.Task.FromString(data)
 
-    async def _supervise(self, run: Run, older: Run | None) -> None:
+    async def _traced(self, run: Run, older: Run | None) -> None:
+        """Carry a run out inside a span: the one a step's span has been given as its child."""
+        terms, skill = run.terms, run.call.runnable.skill.name
+        about = {"concilium.run": run.run_id, "concilium.agent": self._manifest.name, "concilium.skill": skill}
+        with tracing.span(f"run {skill}", about, kind="server", parent=terms.traceparent) as span:
+            span.set({"concilium.attempt": terms.attempt, "concilium.files": len(run.call.files)})
+            await self._supervise(run, older, span)
+
+    async def _supervise(self, run: Run, older: Run | None, span: tracing.Span) -> None:
         started = time.monotonic()
         work = asyncio.create_task(self._execute(run, older))
         try:
             await asyncio.wait((work, run.stop), timeout=run.left_s, return_when=asyncio.FIRST_COMPLETED)
             outcome = self._outcome(run, work)
+            _tell(span, outcome)
             work.cancel()
             self._finish(run, outcome, time.monotonic() - started)
             if not work.done():
@@ -242,6 +252,13 @@ class Runs:
             del self._live[run.run_id]
         if self._by_step.get(run.terms.step_key) is run:
             del self._by_step[run.terms.step_key]
+
+
+def _tell(span: tracing.Span, outcome: Outcome) -> None:
+    """Say in a run's span how the run ended."""
+    span.set({"concilium.outcome": outcome.kind, "concilium.artifacts": len(outcome.artifacts)})
+    if outcome.problem is not None:
+        span.fail(outcome.problem.type)
 
 
 def _late(run: Run) -> Outcome:
