@@ -47,9 +47,13 @@ class Metrics:
         self._requests = self._counter("http_requests", "Requests answered.", "method", "route", "status")
         self._latency = self._histogram("http_request_duration_seconds", "Until the answer began.", REQUEST_S, "route")
         self._tasks = self._counter("task_transitions", "Tasks that came to a state.", "state")
-        self._task_s = self._histogram("task_duration_seconds", "From submission to the end of a task.", WORK_S, "state")
+        self._task_s = self._histogram(
+            "task_duration_seconds", "From submission to the end of a task.", WORK_S, "state"
+        )
         self._steps = self._counter("step_transitions", "Attempts that came to a state.", "agent", "skill", "state")
-        self._step_s = self._histogram("step_duration_seconds", "What the runs of steps took.", WORK_S, "agent", "skill")
+        self._step_s = self._histogram(
+            "step_duration_seconds", "What the runs of steps took.", WORK_S, "agent", "skill"
+        )
         self._wait_s = self._histogram("step_wait_seconds", "Until a step that could be was leased.", WORK_S, "agent")
         self._retries = self._counter("step_retries", "Attempts beyond the first.", "agent", "skill")
         self._lost = self._counter("leases_taken_back", "Leases that ran out, the step was ready again.", "agent")
