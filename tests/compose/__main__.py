@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT / "services"), str(ROOT / "tests")]
 
 import platformdirs  # noqa: E402  # the path has to be set first
 
-from compose import chaos, escapes, job, running, written  # noqa: E402
+from compose import chaos, escapes, job, node, running, written  # noqa: E402
 from compose.base import ensure_bases  # noqa: E402
 from compose.stack import Stack, client  # noqa: E402
 from support.docker import Docker, running_docker  # noqa: E402
@@ -117,6 +117,7 @@ def _begin(stack: Stack) -> list[Part]:
         Part("networks", "who shares a network with whom, as written", written.apart),
         Part("base", "the base image that stands in for a registry", lambda: ensure_bases(stack.docker)),
         Part("build", "every image", lambda: _said(stack.build, "all images")),
+        Part("build-node", "the image of a rented node", lambda: _said(lambda: node.build(stack), "one image")),
         Part("up", "everything up and healthy", lambda: _said(stack.up, "all healthy")),
     ]
 
@@ -129,7 +130,9 @@ def _parts(stack: Stack, restart: Callable[[], None]) -> list[Part]:
         Part("n8n", "the same through n8n's webhook", lambda: job.through_n8n(stack)),
         Part("callback", "n8n answered later by the mesh", lambda: job.called_back(stack)),
         Part("command", "the owner's command in the control container", lambda: job.by_the_command(stack)),
+        Part("prometheus", "the scrape of every process that has figures", lambda: job.scraped(stack)),
         Part("tls", "the mesh behind Caddy, with a certificate of its own authority", lambda: job.behind_tls(stack)),
+        Part("node", "a rented node joins from a project of its own", lambda: node.joins_and_works(stack)),
         Part("rotation", "a key replaced while everything runs", lambda: job.rotated(stack)),
         Part("escapes", "every attempt to break out, in the code container", lambda: escapes.in_the_service(stack)),
         Part(

@@ -81,7 +81,7 @@ async def _under(stack: Stack, faults: Callable[[list[str]], Awaitable[None]]) -
     secret = stack.volume("home") / "keys" / "webhook.key"
     old = set(await asyncio.to_thread(read_histories, _ledger(stack)))
     kills: list[str] = []
-    async with Receiver(free_port(), secret, _gateway(stack)) as receiver:
+    async with Receiver(free_port(), secret, gateway(stack)) as receiver:
         callers = Callers([stack.url], stack.key, receiver.url, seed=time.time_ns())
         over = asyncio.Event()
         asking = asyncio.create_task(_ask(callers, over))
@@ -156,7 +156,7 @@ def _ledger(stack: Stack) -> str:
     return f"postgresql://concilium:{password}@{stack.address('database', 'data')}/concilium"
 
 
-def _gateway(stack: Stack) -> str:
+def gateway(stack: Stack) -> str:
     """Return this machine's address in the network that callbacks leave by."""
     network: list[dict[str, Any]] = json.loads(stack.docker("network", "inspect", f"{PROJECT}_edge"))
     return str(network[0]["IPAM"]["Config"][0]["Gateway"])

@@ -1,6 +1,7 @@
 """The main job, asked for as its callers ask: over the API, through n8n's webhooks, by the command in the container."""
 
 import io
+import json
 import ssl
 import time
 import wave
@@ -72,9 +73,24 @@ def by_the_command(stack: Stack) -> str:
     assert (status, "ck_" in said) == (0, True), said
     status, said = stack.run("control", "concilium", "backup")
     assert (status, "SHA-256" in said) == (0, True), said
-    status, said = stack.run("code", "concilium", "doctor")
-    assert status == 0, said
+    _, said = stack.run("code", "concilium", "doctor")
+    assert "ok       sandbox  landlock" in said or "ok       sandbox  bubblewrap" in said, said
+    assert "ok       code     packages" in said, said
     return "status, ask, keys, backup, doctor"
+
+
+def scraped(stack: Stack) -> str:
+    """Prometheus finds the control plane and every agent, with the key it was handed."""
+    wanted = {"control:8400", "code:8400", "vision:8400", "tts:8400", "document:8400"}
+    until = time.monotonic() + WAIT_S
+    while True:
+        status, said = stack.run("prometheus", "wget", "-q", "-O", "-", "http://127.0.0.1:9090/api/v1/query?query=up")
+        found = json.loads(said)["data"]["result"] if status == 0 else []
+        up = {each["metric"]["instance"] for each in found if each["value"][1] == "1"}
+        if wanted <= up:
+            return f"{len(up)} targets up"
+        assert time.monotonic() < until, said
+        time.sleep(1)
 
 
 def behind_tls(stack: Stack) -> str:

@@ -20,7 +20,20 @@ from support.docker import Docker
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "concilium-check"
 FILES = ("docker-compose.yml", "tests/compose/check.yml")
-SERVICES = ("database", "redis", "control", "runner", "code", "vision", "tts", "document", "n8n", "caddy")
+SERVICES = (
+    "database",
+    "redis",
+    "control",
+    "runner",
+    "links",
+    "code",
+    "vision",
+    "tts",
+    "document",
+    "n8n",
+    "caddy",
+    "prometheus",
+)
 """What stays up; `setup` ends by itself."""
 HOME = "/var/lib/concilium"
 N8N = "2.38.7"
@@ -90,11 +103,11 @@ class Stack:
 
     def build(self) -> None:
         """Build every image."""
-        _good(self.compose("build", "setup", *SERVICES, timeout_s=BUILD_S))
+        good(self.compose("build", "setup", *SERVICES, timeout_s=BUILD_S))
 
     def up(self) -> None:
         """Start everything; return when every service is healthy."""
-        _good(self.compose("up", "--detach", "--no-build", *SERVICES))
+        good(self.compose("up", "--detach", "--no-build", *SERVICES))
         self.wait_healthy()
 
     def down(self) -> None:
@@ -161,7 +174,8 @@ def client() -> list[str]:
     return ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
 
 
-def _good(done: subprocess.CompletedProcess[str]) -> None:
+def good(done: subprocess.CompletedProcess[str]) -> None:
+    """Raise RuntimeError with what a command said when it failed."""
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, done.args[-3:]))} failed:\n{(done.stdout + done.stderr)[-4000:]}")
 
