@@ -10,6 +10,7 @@ at the end, and the project with all its volumes is removed. No registry is aske
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,7 @@ def main() -> int:
     if options.cold:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # whoever ends it leaves no daemon behind
     return Check(folder, options.parts).run()
 
 
