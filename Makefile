@@ -1,12 +1,12 @@
 # Every target sets up what it needs first; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types lock chaos bench up down clean
+.PHONY: help setup demo test lint format types lock chaos compose-check bench up down clean
 
 PYTHON_DIR := .venv/bin
 RUN := $(PYTHON_DIR)/python
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 setup: ## install the locked dependencies into .venv
 	@sh scripts/bootstrap.sh
@@ -37,6 +37,9 @@ types: setup ## check the types
 
 chaos: setup ## kill, freeze and starve the mesh, then check that nothing was lost (ARGS=…)
 	@$(RUN) -m tests.chaos $(ARGS)
+
+compose-check: setup ## run docker-compose.yml on a real Docker engine and check it (ARGS=…; as root)
+	@$(RUN) -m tests.compose $(ARGS)
 
 bench: setup ## measure latency, throughput and memory (ARGS=…)
 	@$(RUN) -m benchmarks.path $(ARGS)

@@ -62,6 +62,8 @@ def festival_voices() -> bool:
 BUBBLEWRAP = Part("bubblewrap", on_path("bwrap"), ("bubblewrap",))
 TESSERACT = Part("tesseract", tesseract_languages, ("tesseract-ocr", "tesseract-ocr-eng", "tesseract-ocr-rus"))
 DOCKERD = Part("docker", on_path("dockerd"), ("docker.io",))
+COMPOSE = Part("docker-compose", on_path("docker-compose"), ("docker-compose",))
+DEBOOTSTRAP = Part("debootstrap", on_path("debootstrap"), ("debootstrap", "iptables"))
 RUNSC = Part("gvisor", on_path("runsc"), ("runsc",))
 FLITE = Part("flite", on_path("flite"), ("flite",))
 FESTIVAL = Part("festival", festival_voices, ("festival", "festvox-kallpc16k", "festvox-us-slt-hts", "festvox-ru"))
@@ -118,6 +120,7 @@ HOME = ("tests/e2e/test_backup.py", "tests/e2e/test_power_loss.py", "tests/e2e/t
 CHAOS = ("tests/chaos",)
 MODELS = ("tests/models",)
 CONTRACT = ("tests/contract",)
+STACK = ("tests/compose",)
 N8N = ("tests/n8n",)
 SEEING = ("tests/seeing",)
 NODES = ("tests/nodes",)
@@ -150,6 +153,9 @@ GROUPS = (
         nightly=True,
     ),
     Group("home", "homes lost and restored, power cuts, keys rotated under load", HOME, nightly=True),
+    Group(
+        "compose", "docker-compose.yml on a real Docker engine", STACK, (DOCKERD, COMPOSE, DEBOOTSTRAP), nightly=True
+    ),
     Group("chaos", "a short run of kills, freezes and outages", CHAOS),
     Group("e2e", "the whole road as a newcomer walks it", DEMO),
 )

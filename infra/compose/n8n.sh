@@ -19,8 +19,8 @@ for file in "$N8N_ENCRYPTION_KEY_FILE" "$given/credential.json"; do
     esac
 done
 
-changed() { ! sha256sum "$1" | cmp -s - "$taken/$(basename "$1")"; }
-take() { sha256sum "$1" >"$taken/$(basename "$1")"; }
+changed() { ! sha256sum <"$1" | cmp -s - "$taken/$(basename "$1")"; }
+take() { sha256sum <"$1" >"$taken/$(basename "$1")"; }
 
 mkdir -p "$taken"
 if changed "$given/credential.json"; then

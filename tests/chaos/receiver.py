@@ -15,14 +15,14 @@ REFUSE_EVERY = 20
 
 
 class Receiver:
-    """Takes callbacks on a loopback port."""
+    """Takes callbacks on a port of this machine's loopback, or of another of its addresses."""
 
-    def __init__(self, port: int, secret_file: Path) -> None:
-        self.url = f"http://127.0.0.1:{port}/callback"
+    def __init__(self, port: int, secret_file: Path, host: str = "127.0.0.1") -> None:
+        self.url = f"http://{host}:{port}/callback"
         self.received: list[Received] = []
         self.told: Callable[[], None] = lambda: None
         """Called after each callback."""
-        self._port = port
+        self._host, self._port = host, port
         self._secret_file = secret_file
         self._seen: set[str] = set()
         self._runner: web.AppRunner | None = None
@@ -32,7 +32,7 @@ class Receiver:
         app.router.add_post("/callback", self._take)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        await web.TCPSite(self._runner, self._host, self._port).start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

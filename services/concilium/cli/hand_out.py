@@ -48,15 +48,22 @@ def hand_out(home: Home, given: Path, mesh_url: str) -> None:
         for name in names:
             _copy(home.keys / name, given / receiver / name)
     _database(given)
+    _password(given / "grafana")
     _n8n(home, given / "n8n", mesh_url)
 
 
 def _database(given: Path) -> None:
     """Hand out the password that the database is made with; the control plane has it in libpq's form."""
-    place = given / "database" / "password"
+    password = _password(given / "database")
+    _put(given / "control" / "database.pgpass", f"{DATABASE}:{password}\n", OWN)
+
+
+def _password(folder: Path) -> str:
+    """Return the password in a folder, made when there is none: its receiver takes it once and keeps it."""
+    place = folder / "password"
     password = place.read_text(encoding="ascii").strip() if place.is_file() else random_key()
     _put(place, password + "\n")
-    _put(given / "control" / "database.pgpass", f"{DATABASE}:{password}\n", OWN)
+    return password
 
 
 def _n8n(home: Home, folder: Path, mesh_url: str) -> None:

@@ -29,7 +29,7 @@ def mesh_processes(home: Home) -> tuple[Process, ...]:
     redis = () if home.config.queue.url else (redis_server(home),)
     runner = Process("runner", (sys.executable, "-m", "concilium.runner"))
     n8n = instance.process(home)
-    return (*redis, _control(home), *agents, runner, *_nodes(home), *((n8n,) if n8n else ()))
+    return (*redis, _control(home), *agents, runner, *node_processes(home), *((n8n,) if n8n else ()))
 
 
 def nodes_mark(home: Home) -> JSON:
@@ -37,7 +37,7 @@ def nodes_mark(home: Home) -> JSON:
     return (home.keys / "link.pem").is_file(), home.node_ports()
 
 
-def _nodes(home: Home) -> tuple[Process, ...]:
+def node_processes(home: Home) -> tuple[Process, ...]:
     """Return home's end of the links and the runners of the enrolled nodes; nothing before the first invitation."""
     invited, ports = nodes_mark(home)
     if not invited:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TextIO
@@ -154,9 +154,11 @@ def _end_group(leader: int) -> None:
 
 Beside = Callable[[Home], Coroutine[None, None, None]]
 """What runs beside the processes until they are stopped."""
+Members = Callable[[Home], tuple[Process, ...]]
+"""Which processes of a home are kept, at any time."""
 
 
-async def supervise(home: Home, beside: Beside | None = None) -> None:
+async def supervise(home: Home, beside: Beside | None = None, members: Members = mesh_processes) -> None:
     """Run the mesh of a home until SIGTERM or SIGINT; on `CHANGED` look anew which processes it has."""
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -164,7 +166,7 @@ async def supervise(home: Home, beside: Beside | None = None) -> None:
         loop.add_signal_handler(number, signals.put_nowait, number)
     stop_leftovers(home)
     keepers: list[Keeper] = []
-    await _keep_these(home, keepers)
+    await _keep_these(members(home), home, keepers)
     pidfile.write(pid_file(home, NAME), os.getpid())
     say(f"started {', '.join(keeper.process.name for keeper in keepers)} for {home.root}")
     changed = partial(signals.put_nowait, CHANGED)
@@ -172,7 +174,7 @@ async def supervise(home: Home, beside: Beside | None = None) -> None:
     if beside is not None:
         chores.append(asyncio.create_task(beside(home)))
     while await signals.get() == CHANGED:
-        await _take_up_changes(home, keepers)
+        await _take_up_changes(members, home, keepers)
     for chore in chores:
         chore.cancel()
     say("stopping")
@@ -182,18 +184,17 @@ async def supervise(home: Home, beside: Beside | None = None) -> None:
     say("stopped")
 
 
-async def _take_up_changes(home: Home, keepers: list[Keeper]) -> None:
+async def _take_up_changes(members: Members, home: Home, keepers: list[Keeper]) -> None:
     try:
-        await _keep_these(home, keepers)
+        await _keep_these(members(home), home, keepers)
     except ConciliumError as error:
         say(f"nothing changed: {error.detail}")
         return
     say(f"now keeping {', '.join(keeper.process.name for keeper in keepers)}")
 
 
-async def _keep_these(home: Home, keepers: list[Keeper]) -> None:
+async def _keep_these(wanted: Sequence[Process], home: Home, keepers: list[Keeper]) -> None:
     """Stop what no longer belongs to the mesh, or is started otherwise now, and start what is missing."""
-    wanted = mesh_processes(home)
     for keeper in [keeper for keeper in keepers if keeper.process not in wanted]:
         keepers.remove(keeper)
         await keeper.stop()
@@ -239,13 +240,13 @@ async def _rotate_logs(home: Home, keepers: list[Keeper]) -> None:
             logfile.rotate(log_file(home, name))
 
 
-def main(beside: Beside | None = None) -> int:
+def main(beside: Beside | None = None, members: Members = mesh_processes) -> int:
     """Supervise the mesh of ``CONCILIUM_HOME``; return 0 after a stop, 1 when another supervisor is there."""
     keep_private()
     home = Home.find()
     try:
         with only_supervisor(home):
-            asyncio.run(supervise(home, beside))
+            asyncio.run(supervise(home, beside, members))
     except BlockingIOError:
         say("another supervisor runs this home")
         return 1

@@ -11,7 +11,7 @@ import pytest
 from concilium.workers.code import host
 from concilium.workers.code.sandbox.job import MIB, File, Job, Limits
 from concilium.workers.code.sandbox.probe import RungReport, probe
-from integration.docker.conftest import Docker
+from support.docker import Docker
 from support.escapes.judge import judge
 from support.escapes.suite import ATTEMPTS
 

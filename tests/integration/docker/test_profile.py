@@ -10,7 +10,8 @@ import pytest
 
 from concilium.workers.code.sandbox.rung import interpreters
 from integration.code.test_rungs import AS_NOBODY
-from integration.docker.conftest import LINKS, Docker
+from integration.docker.conftest import LINKS
+from support.docker import Docker
 from support.sandbox_copy import copy_sandbox
 
 PROFILE = Path(__file__).parents[3] / "infra" / "seccomp" / "code.json"

@@ -19,6 +19,8 @@ from concilium.workers.code.sandbox.seccomp import machine
 from concilium.workers.code.sandbox.syscalls import SYSCALLS
 
 _NOBODY = 65534
+FOLDER = "ESCAPES_HOST_FOLDER"
+"""Environment variable that names where the host's files are made; a container may not write to /var/tmp."""
 
 
 @dataclass
@@ -90,7 +92,8 @@ class Host:
 def host() -> Iterator[Host]:
     """Hold the host's side of an attempt."""
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="concilium-host-", dir="/var/tmp")))
+        place = os.environ.get(FOLDER, "/var/tmp")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="concilium-host-", dir=place)))
         sockets = [
             stack.enter_context(socket.create_server(("127.0.0.1", 0))),
             stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),

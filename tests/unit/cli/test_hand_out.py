@@ -10,7 +10,7 @@ import pytest
 from concilium.cli.hand_out import hand_out
 from concilium.home import Home
 
-RECEIVERS = ("control", "runner", "agents", "database", "n8n", "prometheus")
+RECEIVERS = ("control", "runner", "agents", "database", "n8n", "prometheus", "grafana")
 MESH = "http://control:8400"
 
 
@@ -35,7 +35,7 @@ def test_each_receiver_gets_what_it_needs_and_nothing_else(home: Home, given: Pa
     hand_out(home, given, MESH)
     assert _names(given / "runner") == {"runner.key", "mesh.key"}
     assert _names(given / "agents") == _names(given / "prometheus") == {"mesh.key"}
-    assert _names(given / "database") == {"password"}
+    assert _names(given / "database") == _names(given / "grafana") == {"password"}
     assert _names(given / "n8n") == {"n8n-encryption.key", "credential.json", "workflows"}
     password = (given / "database" / "password").read_text().strip()
     assert (given / "control" / "database.pgpass").read_text() == f"database:5432:concilium:concilium:{password}\n"

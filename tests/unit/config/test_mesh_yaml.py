@@ -98,3 +98,9 @@ def test_a_list_may_be_written_with_commas_or_as_yaml(written: str) -> None:
 def test_a_wrong_key_or_value_is_refused_by_name(text: str, environ: dict[str, str], named: str) -> None:
     with pytest.raises(Invalid, match=named.replace(".", r"\.")):
         parse_config(text, environ)
+
+
+def test_an_empty_variable_overrides_nothing() -> None:
+    text = "engine: {url: http://from-the-file/v1}"
+    assert parse_config(text, {"CONCILIUM_ENGINE__URL": ""}).engine.url == "http://from-the-file/v1"
+    assert parse_config("", {"CONCILIUM_AGENTS__START": ""}).agents.start == parse_config("", {}).agents.start
