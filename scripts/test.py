@@ -121,9 +121,10 @@ CHAOS = ("tests/chaos",)
 MODELS = ("tests/models",)
 CONTRACT = ("tests/contract",)
 STACK = ("tests/compose",)
+NODES = ("tests/integration/nodes",)
 N8N = ("tests/n8n",)
 SEEING = ("tests/seeing",)
-NODES = ("tests/nodes",)
+HOSTS = ("tests/nodes",)
 
 GROUPS = (
     Group("unit", "rooms by themselves", ("tests/unit",), parallel=True),
@@ -142,7 +143,7 @@ GROUPS = (
     Group("browser", "the task pages in Chromium", BROWSER, (CHROMIUM,)),
     Group("seeing", "a real Prometheus scrapes a mesh; rules and dashboards", SEEING, (PROMETHEUS,)),
     Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
-    Group("nodes", "other hosts behind slow, lossy and cut wires (as root)", NODES, (IPROUTE, IPTABLES, FAKETIME)),
+    Group("hosts", "other hosts behind slow, lossy and cut wires (as root)", HOSTS, (IPROUTE, IPTABLES, FAKETIME)),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
     Group(
         "n8n",
@@ -156,10 +157,11 @@ GROUPS = (
     Group(
         "compose", "docker-compose.yml on a real Docker engine", STACK, (DOCKERD, COMPOSE, DEBOOTSTRAP), nightly=True
     ),
+    Group("nodes", "rented machines that join, work, and lose their rights", NODES),
     Group("chaos", "a short run of kills, freezes and outages", CHAOS),
     Group("e2e", "the whole road as a newcomer walks it", DEMO),
 )
-OWN = (*SANDBOX, *DOCKER, *OCR, *SPEECH, *BROWSER, *HOME)
+OWN = (*SANDBOX, *DOCKER, *OCR, *SPEECH, *BROWSER, *NODES, *HOME)
 """Folders that the wide groups leave to the group they belong to."""
 
 
