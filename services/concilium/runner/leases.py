@@ -39,6 +39,8 @@ class AtAgent:
     """The agent's own id of the run; empty until a foreign agent tells it."""
     sent: bool
     """The agent may have seen the step."""
+    heard: int = 0
+    """How often it has said something of it."""
 
 
 @dataclass(eq=False)

@@ -12,6 +12,8 @@ CONNECT_S: Final = 3.0
 
 AGENT_PATIENCE_S: Final = 10.0
 """An agent that cannot be reached is tried again for this long: it may be restarting."""
+NODE_PATIENCE_S: Final = 60.0
+"""The same for an agent of a rented node: its link may be cut, while what it runs goes on and can be attached to."""
 AGENT_LATE_S: Final = 5.0
 """An agent ends a run at its deadline; one that has not by so much later is given up."""
 AGENT_SILENT_S: Final = 60.0

@@ -19,7 +19,7 @@ from concilium.runner.control import ControlPlane
 from concilium.runner.endpoints import Endpoints
 from concilium.runner.lane import Lane
 from concilium.runner.leases import LeaseKeeper
-from concilium.runner.limits import GIVE_UP_S, IDLE_CLAIM_S, STOP_GRACE_S
+from concilium.runner.limits import AGENT_PATIENCE_S, GIVE_UP_S, IDLE_CLAIM_S, NODE_PATIENCE_S, STOP_GRACE_S
 from concilium.runner.progress import ProgressPost
 from concilium.runner.promises import Promises
 from concilium.runner.served import Served
@@ -52,6 +52,7 @@ class Service:
         self._home = home
         self._on_deaf = on_deaf
         self._node, urls = served.node, served.urls
+        self._patience_s = AGENT_PATIENCE_S if served.key == "mesh" else NODE_PATIENCE_S
         self.slots = {agent: home.catalog.agent(agent).slots for agent in urls}
         self._key = home.key_file("runner")
         self._key.accepted()  # a runner without a key does not start
@@ -108,7 +109,17 @@ class Service:
             progress = ProgressPost(control)
             agents = AgentClient(session)
             node = self._node
-            steps = Steps(control, agents, self._endpoints, self._promises, self._keeper, progress, node, self.runner)
+            steps = Steps(
+                control,
+                agents,
+                self._endpoints,
+                self._promises,
+                self._keeper,
+                progress,
+                node,
+                self.runner,
+                self._patience_s,
+            )
             self._lanes = {agent: Lane(agent, slots, steps) for agent, slots in self.slots.items()}
             chores = [
                 asyncio.create_task(chore) for chore in (self._keeper.run(), progress.run(), self._look(), self._hear())

@@ -19,13 +19,31 @@ from concilium.runner.clock import now
 from concilium.runner.control import ControlPlane
 from concilium.runner.endpoints import Endpoints
 from concilium.runner.leases import AtAgent, HeldLease, LeaseKeeper
-from concilium.runner.limits import AGENT_LATE_S, AGENT_PATIENCE_S, OFFLOAD_BYTES, RETRY_BASE_S, RETRY_MAX_S
+from concilium.runner.limits import AGENT_LATE_S, OFFLOAD_BYTES, RETRY_BASE_S, RETRY_MAX_S
 from concilium.runner.outcome import Outcome, failed, outcome_of, unknown
 from concilium.runner.progress import ProgressPost
 from concilium.runner.promises import Promises
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+
+@dataclass
+class Away:
+    """How long an agent has been away, counted from when it was last heard: a long run may be cut off late."""
+
+    patience_s: float
+    tries: int = 0
+    _since: float = 0.0
+    _heard: int = 0
+
+    def too_long(self, there: AtAgent | None) -> bool:
+        """Count a try that failed; return whether the patience is at its end."""
+        heard = there.heard if there is not None else 0
+        if not self.tries or heard > self._heard:
+            self._since, self._heard, self.tries = now(), heard, 0
+        self.tries += 1
+        return now() >= self._since + self.patience_s
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,8 @@ class Steps:
     progress: ProgressPost
     node: str
     runner: str
+    patience_s: float
+    """An agent that cannot be reached is tried again for this long."""
 
     async def carry_out(
         self, held: HeldLease, next_claim: Callable[[], ClaimRequest | None]
@@ -104,7 +124,7 @@ class Steps:
             problem = error.problem.model_copy(update={"retryable": error.problem.retryable or stale})
             return Outcome("failed", problem=problem)
         except AgentAway as error:
-            detail = f"agent '{lease.agent}' was not reached for {AGENT_PATIENCE_S:g} s ({error.reason})"
+            detail = f"agent '{lease.agent}' was not reached for {self.patience_s:g} s ({error.reason})"
             return failed("agent-unreachable", detail, retryable=True)
         except StaleLease:
             held.end("lost")
@@ -126,7 +146,7 @@ class Steps:
     async def _ask_agent(self, held: HeldLease, files: Mapping[str, bytes], deadline: float) -> Outcome:
         """Ask the agent until it has ended the step: sending again attaches to the run."""
         lease = held.lease
-        give_up, tries = now() + AGENT_PATIENCE_S, 0
+        away = Away(self.patience_s)
         while True:
             try:
                 with tracing.span("call", {"concilium.try": tries + 1}, kind="client"):
@@ -137,15 +157,14 @@ class Steps:
                 if held.at_agent is not None:
                     held.at_agent.sent = held.at_agent.sent or error.sent
                 log.info("agent away", run_id=lease.run_id, agent=lease.agent, reason=error.reason)
-                if now() >= give_up:
+                if away.too_long(held.at_agent):
                     self.endpoints.forget(lease.agent)
                     raise
             except AgentRefused as error:
-                if error.status != 503 or now() >= give_up:
+                if error.status != 503 or away.too_long(held.at_agent):
                     self.endpoints.forget(lease.agent)
                     raise
-            tries += 1
-            await asyncio.sleep(_pause(tries))
+            await asyncio.sleep(_pause(away.tries))
 
     async def _meet(self, held: HeldLease) -> AtAgent:
         """Find out how the agent is called. An attempt that was granted before may be known there."""
@@ -186,6 +205,7 @@ class Steps:
 
     async def _follow(self, held: HeldLease, there: AtAgent, items: AsyncIterator[StreamItem]) -> Outcome:
         async for item in items:
+            there.heard += 1
             if isinstance(item, Progress):
                 self.progress.note(held, item.fraction, item.message)
             elif isinstance(item, Started):

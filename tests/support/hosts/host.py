@@ -86,8 +86,9 @@ class Host:
         """Refuse what still comes on the connections that are open now, as a host does that was started again."""
         open_now = self.run("ss", "-Htn", "state", "established").stdout.splitlines()
         for line in open_now:
-            port = line.split()[3].rpartition(":")[2]
-            refuse = ("-p", "tcp", "--sport", port, "-j", "REJECT", "--reject-with", "tcp-reset")
+            here, there = (end.rpartition(":")[2] for end in line.split()[2:4])
+            this = ("-p", "tcp", "--dport", here, "--sport", there)
+            refuse = (*this, "-j", "REJECT", "--reject-with", "tcp-reset")
             done = self.run("iptables", "-A", "INPUT", *refuse)
             assert done.returncode == 0, done.stderr
 
