@@ -115,6 +115,7 @@ HOME = ("tests/e2e/test_backup.py", "tests/e2e/test_power_loss.py", "tests/e2e/t
 CHAOS = ("tests/chaos",)
 MODELS = ("tests/models",)
 CONTRACT = ("tests/contract",)
+NODES = ("tests/integration/nodes",)
 N8N = ("tests/n8n",)
 SEEING = ("tests/seeing",)
 
@@ -145,10 +146,11 @@ GROUPS = (
         nightly=True,
     ),
     Group("home", "homes lost and restored, power cuts, keys rotated under load", HOME, nightly=True),
+    Group("nodes", "rented machines that join, work, and lose their rights", NODES),
     Group("chaos", "a short run of kills, freezes and outages", CHAOS),
     Group("e2e", "the whole road as a newcomer walks it", DEMO),
 )
-OWN = (*SANDBOX, *DOCKER, *OCR, *SPEECH, *BROWSER, *HOME)
+OWN = (*SANDBOX, *DOCKER, *OCR, *SPEECH, *BROWSER, *NODES, *HOME)
 """Folders that the wide groups leave to the group they belong to."""
 
 

@@ -2,20 +2,24 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from concilium.contracts.config import MeshConfig, parse_config
 from concilium.contracts.errors import Invalid, Unavailable
 from concilium.contracts.money import from_micros
+from concilium.contracts.nodes import Joined
 from concilium.contracts.prices import Prices, parse_prices
 from concilium.contracts.skill import AgentManifest, Catalog
 from concilium.keyring import KeyFile
 
+_PORTS = TypeAdapter(dict[str, int])
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -90,16 +94,54 @@ class Home:
         own = (f"127.0.0.1:{self.config.n8n.port}/webhook-waiting/",) if self.n8n_launch.is_file() else ()
         return (*self.config.callbacks.allow, *own)
 
+    @property
+    def control_url(self) -> str:
+        """Where the control plane is reached from this machine."""
+        gateway = self.config.gateway
+        host = _ANY.get(gateway.host, gateway.host)
+        return f"http://[{host}]:{gateway.port}" if ":" in host else f"http://{host}:{gateway.port}"
+
+    @property
+    def node_records(self) -> Path:
+        """The folder where home's end of the links records behind which ports the nodes' agents are."""
+        return self.run / "nodes"
+
+    def node_ports(self) -> dict[str, dict[str, int]]:
+        """Return, for each node that is enrolled now, the port on this machine for each of its agents."""
+        found = {}
+        for path in sorted(self.node_records.glob("*.json")):
+            with suppress(FileNotFoundError):  # the node was revoked just now
+                found[path.stem] = _PORTS.validate_json(path.read_bytes())
+        return found
+
     def agent_state(self, agent: str) -> Path:
         """Return the folder where an agent service keeps its finished tasks."""
         return self.root / "agent-state" / agent
 
     @cached_property
     def config(self) -> MeshConfig:
-        """The configuration: ``mesh.yaml`` here, else the shipped one, with environment overrides. Raises `Invalid`."""
+        """The configuration: ``mesh.yaml`` here, else the shipped one, with environment overrides. Raises `Invalid`.
+
+        A node starts the agents that it was invited for.
+        """
         own = self.root / "mesh.yaml"
         path = own if own.is_file() else shipped("configs") / "mesh.yaml"
-        return parse_config(path.read_text(encoding="utf-8"), self.environ)
+        config = parse_config(path.read_text(encoding="utf-8"), self.environ)
+        if self.joined is None:
+            return config
+        agents = config.agents.model_copy(update={"start": self.joined.agents})
+        return config.model_copy(update={"agents": agents})
+
+    @cached_property
+    def joined(self) -> Joined | None:
+        """What this machine has joined a mesh as; None at home. Raises `Invalid` for a file that makes no sense."""
+        path = self.root / "node.json"
+        try:
+            return Joined.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise Invalid(f"{path} makes no sense; remove it and join again") from error
 
     @cached_property
     def prices(self) -> Prices:

@@ -53,10 +53,10 @@ class KeyFile:
         older = [*self._older, (end, before)] if overlap_s > 0 else []
         lines = "".join(f"{until:.0f} {old}\n" for until, old in older if until > time.time())
         if lines:
-            _write(self._previous, lines)
+            write_private(self._previous, lines)
         else:
             self._previous.unlink(missing_ok=True)
-        _write(self._key, secret + "\n")
+        write_private(self._key, secret + "\n")
 
     def _refresh(self) -> None:
         marks = _mark(self._key), _mark(self._previous)
@@ -83,7 +83,7 @@ def _mark(path: Path) -> _Mark:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _write(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Replace a file's content at once and for good, readable by its owner alone."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)

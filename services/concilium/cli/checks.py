@@ -8,11 +8,13 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from concilium.cli import lifecycle
 from concilium.cli.output import size
 from concilium.cli.processes import mesh_processes, redis_server
+from concilium.contracts.base import utc_now
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home
 
@@ -147,6 +149,32 @@ def secrets(home: Home) -> Iterator[Finding]:
     yield Finding("keys", Grade.OK, f"{len(files)} in {home.keys}" if files else "none yet; `concilium up` writes them")
 
 
+def certificates(home: Home) -> Iterator[Finding]:
+    """When the certificates of the links to rented nodes end."""
+    # Its import takes a moment that no other command should wait for.
+    from cryptography import x509  # noqa: PLC0415
+
+    kept = (
+        (
+            "mesh-ca.pem",
+            365,
+            "the mesh's authority",
+            "under another every node has to be invited anew",
+        ),
+        ("link.pem", 7, "home's", "a running mesh renews it; look into the control plane's log"),
+        ("node.pem", 2, "this node's", "home renews it over the link; look into the link's log"),
+    )
+    for name, days, whose, advice in kept:
+        path = home.keys / name
+        if not path.is_file():
+            continue
+        end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+        soon = end - utc_now() < timedelta(days=days)
+        found = f"the certificate of the links, {whose}, is good until {end:%Y-%m-%d}"
+        grade = Grade.OK if not soon else Grade.LIMITED if end > utc_now() else Grade.MISSING
+        yield Finding("nodes", grade, found, advice if soon else "")
+
+
 def engines(agent: str) -> Check:
     """Return the check of the engines an agent's room describes."""
 
@@ -167,6 +195,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("vision", engines("vision")),
     ("tts", engines("tts")),
     ("document", engines("document")),
+    ("nodes", certificates),
     ("ports", ports),
     ("disk", disk),
     ("home", privacy),
@@ -181,5 +210,6 @@ def examine(home: Home) -> Iterator[Finding]:
             yield from check(home)
         except ConciliumError as error:
             yield Finding(name, Grade.MISSING, error.detail)
-        except (ImportError, AttributeError, OSError) as error:  # an agent of another version may lack its report
+        # An agent of another version may lack its report; a file may not be what its name says.
+        except (ImportError, AttributeError, OSError, ValueError) as error:
             yield Finding(name, Grade.MISSING, f"cannot be examined: {error}")

@@ -64,6 +64,8 @@ def prepare(home: Home) -> list[Path]:
         CliError: a port is taken, the home's path is too long for a unix socket, or a restore of it was cut off.
         Invalid: the prices make no sense.
     """
+    if home.joined:
+        raise CliError(f"{home.root} is node '{home.joined.name}'", "start it with `concilium nodes join`")
     _ = home.prices
     mark = home.root / RESTORE_MARK
     if mark.exists():
@@ -71,18 +73,33 @@ def prepare(home: Home) -> list[Path]:
             f"a restore of {home.root} was cut off; parts of it are in {mark.read_text(encoding='utf-8').strip()}",
             "run `concilium restore FILE --force` again",
         )
-    for folder in (home.root, home.run, home.logs):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folders(home)
     if not home.config.queue.url and len(os.fsencode(home.redis_socket)) > SOCKET_PATH_BYTES:
         raise CliError(
             f"the path {home.redis_socket} is too long for a unix socket",
             "choose a shorter CONCILIUM_HOME, or name a Redis in queue.url",
         )
+    _clear(home)
+    return ensure_keys(home)
+
+
+def prepare_node(home: Home) -> None:
+    """Make the folders of a node and check that it can start; no keys of a mesh. Raises `CliError` as `prepare`."""
+    _make_folders(home)
+    _clear(home)
+
+
+def _make_folders(home: Home) -> None:
+    for folder in (home.root, home.run, home.logs):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _clear(home: Home) -> None:
+    """Stop what was left behind, and check that the ports are free."""
     stop_leftovers(home)
     for process in mesh_processes(home):
         if process.listen and not free(process.listen.host, process.listen.port):
             raise taken(process)
-    return ensure_keys(home)
 
 
 def start_background(home: Home) -> None:

@@ -13,11 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TextIO
 
 from concilium.cli import logfile, pidfile
 from concilium.cli.process import Process
-from concilium.cli.processes import log_file, mesh_processes, pid_file
+from concilium.cli.processes import log_file, mesh_processes, nodes_mark, pid_file
 from concilium.contracts.base import utc_now
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
@@ -29,6 +30,7 @@ STEADY_S = 30.0
 """A process that ran this long starts its backoff from the beginning."""
 GRACE_S = 10.0
 ROTATE_EVERY_S = 5.0
+WATCH_EVERY_S = 0.5
 CHANGED = signal.SIGUSR1
 """Tells the supervisor that the home has other processes now."""
 
@@ -165,7 +167,8 @@ async def supervise(home: Home, beside: Beside | None = None) -> None:
     await _keep_these(home, keepers)
     pidfile.write(pid_file(home, NAME), os.getpid())
     say(f"started {', '.join(keeper.process.name for keeper in keepers)} for {home.root}")
-    chores = [asyncio.create_task(_rotate_logs(home, keepers))]
+    changed = partial(signals.put_nowait, CHANGED)
+    chores = [asyncio.create_task(_rotate_logs(home, keepers)), asyncio.create_task(_watch_nodes(home, changed))]
     if beside is not None:
         chores.append(asyncio.create_task(beside(home)))
     while await signals.get() == CHANGED:
@@ -202,11 +205,12 @@ async def _keep_these(home: Home, keepers: list[Keeper]) -> None:
 
 
 def _stop_order(keepers: list[Keeper]) -> list[list[Keeper]]:
-    """n8n and the runner first, so that they can report what they hold; then agents, control plane, Redis last."""
+    """n8n and the runners first, so that they can report what they hold; then agents, control plane, Redis last."""
     rank = {"n8n": 0, "runner": 0, "control": 2, "redis": 3}
     groups: list[list[Keeper]] = [[], [], [], []]
     for keeper in keepers:
-        groups[rank.get(keeper.process.name, 1)].append(keeper)
+        name = keeper.process.name
+        groups[0 if name.startswith("runner-") else rank.get(name, 1)].append(keeper)
     return groups
 
 
@@ -215,6 +219,17 @@ def stop_leftovers(home: Home) -> None:
     for path in sorted(home.run.glob("*.pid")):
         if path.stem != NAME and pidfile.stop(path, GRACE_S):
             say(f"stopped {path.stem}, left by an earlier supervisor")
+
+
+async def _watch_nodes(home: Home, changed: Callable[[], None]) -> None:
+    """Tell when nodes have come or gone."""
+    known = nodes_mark(home)
+    while True:
+        await asyncio.sleep(WATCH_EVERY_S)
+        found = nodes_mark(home)
+        if found != known:
+            known = found
+            changed()
 
 
 async def _rotate_logs(home: Home, keepers: list[Keeper]) -> None:

@@ -9,12 +9,13 @@ from decimal import Decimal
 from typing import Annotated, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from concilium.contracts import limits
 from concilium.contracts.base import JSON
 from concilium.contracts.errors import Invalid
 from concilium.contracts.money import Money
+from concilium.contracts.nodes import split_address
 
 ENV_PREFIX = "CONCILIUM_"
 RESERVED = frozenset({"CONCILIUM_HOME"})
@@ -78,6 +79,20 @@ class AgentsConfig(Section):
     host: str = "127.0.0.1"
     base_port: int = Field(default=8410, ge=1, le=65000)
     """The first started agent listens here, the next one port higher, and so on."""
+
+
+class NodesConfig(Section):
+    """Rented nodes."""
+
+    listen: str = ""
+    """Where nodes that dial home are met, ``host:port``; empty: nobody is, and home dials every node."""
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value:
+            split_address(value)
+        return value
 
 
 class EngineConfig(Section):
@@ -147,6 +162,7 @@ class MeshConfig(Section):
     queue: QueueConfig = QueueConfig()
     runner: RunnerConfig = RunnerConfig()
     agents: AgentsConfig = AgentsConfig()
+    nodes: NodesConfig = NodesConfig()
     engine: EngineConfig = EngineConfig()
     vision_engine: EngineConfig = EngineConfig()
     """For images: ``vision.describe`` and ``vision.ask``."""

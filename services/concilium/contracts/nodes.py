@@ -160,3 +160,18 @@ class Turned(Model):
     """A peer was turned away at home's end of the link."""
 
     reason: str = Field(max_length=300)
+
+
+class Joined(Model):
+    """What a machine has joined as: ``node.json`` in its own ``CONCILIUM_HOME``."""
+
+    name: NodeName
+    invitation: str
+    until: datetime
+    """When the invitation ends."""
+    dial: Dial
+    address: Address
+    """Of home's listener when the node dials, else its own as home reaches it."""
+    listen: str = ""
+    """Where it listens when home dials, ``host:port``."""
+    agents: tuple[AgentName, ...]

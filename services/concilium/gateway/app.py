@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from concilium import __version__
 from concilium.brain import Brain
 from concilium.brain.loop import Wake
+from concilium.contracts.nodes import Invitation
 from concilium.contracts.task import Event
-from concilium.gateway import admin, ask, costs, events, files, ops, problems, runner_api, tasks
+from concilium.gateway import admin, ask, costs, events, files, nodes, ops, problems, runner_api, tasks
 from concilium.gateway.a2a import mount_a2a
 from concilium.gateway.auth import make_authenticator
 from concilium.gateway.background import Loop, hear, reconcile, running, think, tidy, watch_budgets
@@ -28,8 +29,17 @@ from concilium.ledger.tx import AdvanceFn
 from concilium.queue import Doorbell, Notices
 
 DESCRIPTION = "One request in, several agents at work, one answer out, nothing lost."
-_ROUTERS = (ask.router, tasks.router, admin.router, costs.router, ops.router)
-_DOCUMENTED = (ask.AskBody, tasks.ReplyBody, tasks.CancelBody, admin.NewKey, admin.Rotation, costs.NewBudget, Event)
+_ROUTERS = (ask.router, tasks.router, admin.router, costs.router, nodes.router, ops.router)
+_DOCUMENTED = (
+    ask.AskBody,
+    tasks.ReplyBody,
+    tasks.CancelBody,
+    admin.NewKey,
+    admin.Rotation,
+    costs.NewBudget,
+    Invitation,
+    Event,
+)
 """Models of the OpenAPI document that no signature names."""
 _EXTENDED = (events, files)
 """Modules that add their routes to the router of `tasks`."""
@@ -64,6 +74,7 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
         # Side by side rather than nested, so that a refused method can name every method of its path.
         app.router.routes.extend(router.routes)
     app.router.routes.extend(runner_api.routes())
+    app.router.routes.extend(nodes.link_routes())
     app.router.routes.extend(page_routes())
     mount_a2a(app, gateway)
     problems.install(app)
@@ -109,6 +120,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             "reconciler": partial(reconcile, gateway),
             "callbacks": sender.run,
             "budgets": partial(watch_budgets, gateway),
+            "certificates": partial(nodes.renew_certificates, gateway),
         }
         if config.retention.every_hours:
             loops["gc"] = partial(tidy, gateway)

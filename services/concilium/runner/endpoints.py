@@ -16,22 +16,25 @@ from concilium.contracts.limits import MIB
 from concilium.contracts.skill import AgentManifest
 from concilium.home import Home
 from concilium.runner.agent import AgentClient, Endpoint
+from concilium.runner.served import Served
 
 CARD_BYTES: Final = MIB
 _HEADER = re.compile(r"([A-Za-z0-9-]{1,64}): ([\x21-\x7e][\x20-\x7e]{0,4095})")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
-def credentials(home: Home, agent: AgentManifest) -> dict[str, str]:
+def credentials(home: Home, agent: AgentManifest, key: str = "mesh") -> dict[str, str]:
     """Return the headers that show who calls an agent.
 
     ``keys/agent-<name>.key`` holds a bearer token or a whole header ``Name: value``. Without it the mesh key is shown,
-    to an agent of this mesh's runtime alone.
+    to an agent of this mesh's runtime alone. A rented node's agents are shown that node's key, and nothing else.
 
     Raises:
         Invalid: the file is neither.
         Unavailable: there is no mesh key.
     """
+    if key != "mesh":
+        return {"Authorization": f"Bearer {home.secret(key)}"}
     path = home.keys / f"agent-{agent.name}.key"
     if not path.is_file():
         return {} if agent.foreign else {"Authorization": f"Bearer {home.secret('mesh')}"}
@@ -60,11 +63,11 @@ async def find(
 class Endpoints:
     """The endpoints of every agent a runner serves; a foreign one is looked up when it is first called."""
 
-    def __init__(self, home: Home, urls: Mapping[str, str]) -> None:
+    def __init__(self, home: Home, served: Served) -> None:
         """Look at the keys. Raises `NotFound` for an agent without manifest, else as `credentials`."""
-        self._urls = urls
-        self._agents = {name: home.catalog.agent(name) for name in urls}
-        self._show = {name: partial(credentials, home, agent) for name, agent in self._agents.items()}
+        self._urls = served.urls
+        self._agents = {name: home.catalog.agent(name) for name in served.urls}
+        self._show = {name: partial(credentials, home, agent, served.key) for name, agent in self._agents.items()}
         for show in self._show.values():
             show()
         self._found: dict[str, Endpoint] = {}

@@ -20,22 +20,14 @@ from concilium.runner.leases import LeaseKeeper
 from concilium.runner.limits import GIVE_UP_S, IDLE_CLAIM_S, STOP_GRACE_S
 from concilium.runner.progress import ProgressPost
 from concilium.runner.promises import Promises
+from concilium.runner.served import Served
 from concilium.runner.steps import Steps
 
 log = structlog.get_logger(__name__)
 
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-
-
-def control_url(home: Home) -> str:
-    """Return where this home's control plane is reached from this machine."""
-    gateway = home.config.gateway
-    host = _ANY.get(gateway.host, gateway.host)
-    return f"http://[{host}]:{gateway.port}" if ":" in host else f"http://{host}:{gateway.port}"
-
 
 class Service:
-    """Everything the runner does, for every agent it serves.
+    """Everything the runner does, for every agent of the node it serves.
 
     Raises on creation:
         NotFound: an agent has no manifest.
@@ -43,15 +35,15 @@ class Service:
         Invalid: an agent's key file or a foreign agent's output schema makes no sense.
     """
 
-    def __init__(self, home: Home, on_deaf: Callable[[], None]) -> None:
+    def __init__(self, home: Home, served: Served, on_deaf: Callable[[], None]) -> None:
         self.runner = new_id("runner")
         self._home = home
         self._on_deaf = on_deaf
-        urls = home.agent_urls()
+        self._node, urls = served.node, served.urls
         self.slots = {agent: home.catalog.agent(agent).slots for agent in urls}
         self._key = home.key_file("runner")
         self._key.accepted()  # a runner without a key does not start
-        self._endpoints = Endpoints(home, urls)
+        self._endpoints = Endpoints(home, served)
         self._promises = Promises(home.catalog.agent(agent) for agent in urls)
         self._lanes: dict[str, Lane] = {}
         self._keeper: LeaseKeeper | None = None
@@ -95,11 +87,11 @@ class Service:
     async def _serve(self) -> None:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
         async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
-            control = ControlPlane(session, control_url(self._home), self._key)
+            control = ControlPlane(session, self._home.control_url, self._key)
             self._keeper = LeaseKeeper(control, self.runner)
             progress = ProgressPost(control)
             agents = AgentClient(session)
-            node = self._home.config.runner.node
+            node = self._node
             steps = Steps(control, agents, self._endpoints, self._promises, self._keeper, progress, node, self.runner)
             self._lanes = {agent: Lane(agent, slots, steps) for agent, slots in self.slots.items()}
             chores = [asyncio.create_task(chore) for chore in (self._keeper.run(), progress.run(), self._look())]

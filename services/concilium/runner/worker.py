@@ -13,6 +13,7 @@ from celery.worker import state
 from concilium.home import Home
 from concilium.queue import TASK_NAME, make_app, queue_name, queue_of
 from concilium.runner.limits import DEAF_EXIT, STOP_GRACE_S
+from concilium.runner.served import Served
 from concilium.runner.service import Service
 
 log = structlog.get_logger(__name__)
@@ -21,9 +22,9 @@ FORCE_S = 3 * STOP_GRACE_S
 """A consumer that cannot even hear that it is to end is ended after this long."""
 
 
-def serve(home: Home) -> int:
-    """Serve every agent of the home until SIGTERM; return the exit code. Raises as `Service`."""
-    service = Service(home, _end_deaf)
+def serve(home: Home, served: Served) -> int:
+    """Serve the agents of a node until SIGTERM; return the exit code. Raises as `Service`."""
+    service = Service(home, served, _end_deaf)
     app = make_app(home.queue_url)
     by_queue = {queue_name(agent): agent for agent in service.slots}
     app.conf.task_queues = [queue_of(agent) for agent in service.slots]

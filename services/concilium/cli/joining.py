@@ -1,0 +1,53 @@
+"""What ``concilium nodes join`` does on the machine that becomes a node."""
+
+import asyncio
+import logging
+
+from concilium.cli import lifecycle, supervisor
+from concilium.cli.errors import CliError
+from concilium.cli.output import note
+from concilium.contracts.config import LogConfig
+from concilium.contracts.errors import ConciliumError
+from concilium.contracts.nodes import Dial, split_address
+from concilium.home import Home, keep_private
+from concilium.logs import configure
+
+
+def join_mesh(home: Home, token: str, listen: str) -> int:
+    """Enrol unless that was done before, then keep agents and link running until told to stop; return the exit code.
+
+    Raises:
+        CliError: there is nothing to join with, home refused, or a port is taken.
+        ConciliumError: the token or this home is not fit for it.
+    """
+    # Certificates take a moment to import that no other command should wait for.
+    from concilium.nodes.node_end.enrol import enrol  # noqa: PLC0415
+    from concilium.nodes.node_end.membership import Membership, accept, membership  # noqa: PLC0415
+    from concilium.nodes.token import check_fresh, read_token  # noqa: PLC0415
+
+    keep_private()
+    configure(LogConfig(level="warning", json_lines=False), libraries=logging.WARNING)
+    if lifecycle.running(home) is not None:
+        raise CliError(f"{home.root} runs already", "`concilium down` stops it")
+    known: Membership | None = membership(home)
+    read = read_token(token) if token else None
+    if read and not (known and known.enrolled and known.joined.invitation == read.invitation):
+        check_fresh(read)
+        port = split_address(read.address)[1]
+        known = accept(home, read, (listen or f"0.0.0.0:{port}") if read.dial is Dial.HOME else "")
+    if known is None:
+        raise CliError(f"{home.root} has joined no mesh", "run `concilium nodes join TOKEN` with a token from home")
+    found = Home(home.root, home.environ)
+    if not known.enrolled:
+        note(f"Joining as '{known.joined.name}'; waiting for home")
+        try:
+            asyncio.run(enrol(known))
+        except ConciliumError as error:
+            known.leave()
+            raise CliError(f"home did not take this machine in: {error.detail}", "ask for another token") from error
+    lifecycle.prepare_node(found)
+    note(
+        f"This is node '{known.joined.name}' with {', '.join(known.joined.agents)}; "
+        f"logs in {found.logs}; Ctrl-C stops it"
+    )
+    return supervisor.main()

@@ -1,0 +1,133 @@
+"""The end that is dialled: takes connections, and lets nobody who shows no certificate hold on to anything.
+
+At most `HANDSHAKES` connections may be in their handshake; when one more comes the oldest of them is dropped. A true
+peer needs a few round trips, so that a stranger would have to open as many connections in that time, again and again.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import structlog
+
+from concilium.contracts.errors import ConciliumError, Invalid
+from concilium.nodes.authority import Peer
+from concilium.nodes.tls import Identity
+from concilium.nodes.wire import BROKEN, CHUNK_BYTES, CLOSE_S, Stream, end_all, reason_of, watch
+
+log = structlog.get_logger(__name__)
+
+HANDSHAKES: Final = 64
+HANDSHAKE_S: Final = 5.0
+PEERS: Final = 512
+"""Connections with a good certificate at the same time."""
+BACKLOG: Final = 128
+
+OnPeer = Callable[[Stream, Peer], Awaitable[None]]
+"""Takes a connection over: closes it, or keeps it."""
+
+
+class Listener:
+    """Takes connections on an address until cancelled."""
+
+    def __init__(self, identity: Identity, on_peer: OnPeer) -> None:
+        self._identity = identity
+        self._on_peer = on_peer
+        self._shaking: dict[asyncio.Task[None], None] = {}
+        self._peers: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def listening(self, host: str, port: int) -> AsyncIterator[int]:
+        """Listen while the context lasts; yields the port. Raises `Invalid` when the address cannot be listened on."""
+        try:
+            door = socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
+        except OSError as error:
+            raise Invalid(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        door.setblocking(False)
+        accepting = asyncio.create_task(self._accept(door))
+        try:
+            yield door.getsockname()[1]
+        finally:
+            await end_all([accepting, *self._shaking, *self._peers])
+            door.close()
+
+    async def _accept(self, door: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(door)
+            except OSError as error:  # the other end was gone already, or this process has too many files open
+                log.warning("nodes.accept", error=str(error))
+                await asyncio.sleep(0.1)
+                continue
+            if len(self._shaking) >= HANDSHAKES:
+                oldest = next(iter(self._shaking))
+                self._shaking.pop(oldest)
+                oldest.cancel()
+            task = asyncio.create_task(self._greet(connection))
+            self._shaking[task] = None
+            task.add_done_callback(self._forget)
+            await asyncio.sleep(0)  # accepting does not wait while more are there: let the new one begin
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._shaking.pop(task, None)
+        self._peers.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("nodes.peer", exc_info=task.exception())
+
+    async def _greet(self, connection: socket.socket) -> None:
+        """Make the handshake and hand the peer over."""
+        try:
+            stream = await self._shake(connection)
+            peer = stream.peer()
+        except (*BROKEN, ConciliumError) as error:
+            log.info("nodes.stranger", reason=error.detail if isinstance(error, ConciliumError) else reason_of(error))
+            _drop(connection)
+            return
+        except asyncio.CancelledError:
+            _drop(connection)
+            raise
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        self._shaking.pop(task, None)
+        if len(self._peers) >= PEERS:
+            log.warning("nodes.full", peers=PEERS, peer=peer.name)
+            stream.abort()
+            return
+        self._peers.add(task)
+        try:
+            await self._on_peer(stream, peer)
+        except ConciliumError as error:
+            log.info("nodes.peer", peer=peer.name, detail=error.detail)
+            stream.abort()
+        except BaseException:
+            stream.abort()
+            raise
+
+    async def _shake(self, connection: socket.socket) -> Stream:
+        loop = asyncio.get_running_loop()
+        connection.setblocking(False)
+        watch(connection)
+        reader = asyncio.StreamReader(limit=CHUNK_BYTES)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        async with asyncio.timeout(HANDSHAKE_S):
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol,
+                connection,
+                ssl=self._identity.context(listens=True),
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=CLOSE_S,
+            )
+        return Stream(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+
+
+def _drop(connection: socket.socket) -> None:
+    """End a connection at once; its transport, which would still wait for the other end, closes it then."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

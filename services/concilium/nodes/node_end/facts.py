@@ -1,0 +1,52 @@
+"""What this machine has, as far as it can tell."""
+
+import shutil
+import subprocess
+
+import psutil
+from pydantic import Field
+
+from concilium.contracts.base import Model, utc_now
+from concilium.contracts.limits import MIB
+from concilium.contracts.nodes import Capabilities, Gpu
+
+_NVIDIA_S = 10.0
+_QUERY = ("--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
+
+
+class Facts(Model):
+    """A node's answer to ``facts``."""
+
+    capabilities: Capabilities
+    clock: float = Field(allow_inf_nan=False)
+    """Its own time, seconds since the epoch."""
+
+
+def facts() -> Facts:
+    """Look at this machine. Blocks."""
+    found = Capabilities(cpus=psutil.cpu_count() or 1, ram_bytes=psutil.virtual_memory().total, gpus=_gpus())
+    return Facts(capabilities=found, clock=utc_now().timestamp())
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    """Return NVIDIA's cards, as its own program lists them; none where that is missing or fails."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ()
+    try:
+        said = subprocess.run(  # noqa: S603 - a fixed command
+            [program, *_QUERY], capture_output=True, text=True, timeout=_NVIDIA_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return read_gpus(said.stdout)
+
+
+def read_gpus(listed: str) -> tuple[Gpu, ...]:
+    """Return the cards of nvidia-smi's list, a line ``name, MiB`` each; lines of another form are left out."""
+    found = []
+    for line in listed.splitlines():
+        name, _, memory = line.rpartition(",")
+        if name.strip() and memory.strip().isdecimal():
+            found.append(Gpu(name=name.strip()[:200], vram_bytes=int(memory) * MIB))
+    return tuple(found[:64])

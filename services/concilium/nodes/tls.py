@@ -1,0 +1,58 @@
+"""Contexts for mutual TLS 1.3 (RFC 8446) of key files that may be replaced while links stand."""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+
+from concilium.contracts.errors import Invalid, Unavailable
+from concilium.nodes.authority import Peer, peer_of
+
+_Marks = tuple[int, ...]
+
+
+@dataclass
+class Identity:
+    """Key, certificate and authority of one end, as their files have them now."""
+
+    folder: Path
+    name: str
+    """Of ``<name>.key`` and ``<name>.pem``."""
+    authority: str
+    """File name of the authority's certificate."""
+    _contexts: dict[bool, tuple[_Marks, ssl.SSLContext]] = field(default_factory=dict)
+
+    def context(self, *, listens: bool) -> ssl.SSLContext:
+        """Return a context for a new connection; both ends have to show a certificate of the authority.
+
+        Raises `Unavailable` while there is no key or certificate.
+        """
+        paths = [self.folder / name for name in (f"{self.name}.pem", f"{self.name}.key", self.authority)]
+        try:
+            marks = tuple(path.stat().st_mtime_ns for path in paths)
+        except FileNotFoundError as error:
+            raise Unavailable(f"no {error.filename}") from error
+        known = self._contexts.get(listens)
+        if known is not None and known[0] == marks:
+            return known[1]
+        certificate, key, authority = map(str, paths)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if listens else ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        # Who the other end is, its certificate's role says; a rented machine's name and address prove nothing.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority)
+        context.load_cert_chain(certificate, key)
+        if listens:
+            context.num_tickets = 0  # every connection shows its certificate anew
+        self._contexts[listens] = marks, context
+        return context
+
+
+def peer_behind(connection: ssl.SSLObject | ssl.SSLSocket) -> Peer:
+    """Return who is at the other end of a connection that was made. Raises `Invalid`."""
+    shown = connection.getpeercert(binary_form=True)
+    if shown is None:
+        raise Invalid("no certificate was shown")
+    return peer_of(x509.load_der_x509_certificate(shown))
