@@ -55,6 +55,8 @@ class Metrics:
             "step_duration_seconds", "What the runs of steps took.", WORK_S, "agent", "skill"
         )
         self._wait_s = self._histogram("step_wait_seconds", "Until a step that could be was leased.", WORK_S, "agent")
+        self._node_steps = self._counter("node_steps", "Attempts that ended on a node.", "node", "state")
+        self._node_s = self._counter("node_busy_seconds", "What the runs on a node took, together.", "node")
         self._retries = self._counter("step_retries", "Attempts beyond the first.", "agent", "skill")
         self._lost = self._counter("leases_taken_back", "Leases that ran out, the step was ready again.", "agent")
         self._cost = self._counter("cost", "Costs caused by work, shares of monthly prices too.", "agent", "currency")
@@ -110,10 +112,18 @@ class Metrics:
             self._retries.labels(move.agent, move.skill).inc()
         if move.state == StepState.WORKING:
             self._wait_s.labels(move.agent).observe(move.waited_s)
-        if move.before == StepState.WORKING and move.state == StepState.READY:
+        if move.before == StepState.WORKING:
+            self._left(move)
+
+    def _left(self, move: StepMove) -> None:
+        """Count an attempt that its node works on no more."""
+        if move.state == StepState.READY:
             self._lost.labels(move.agent).inc()
+            return
+        self._node_steps.labels(move.node, move.state).inc()
         if move.duration_s is not None:
             self._step_s.labels(move.agent, move.skill).observe(move.duration_s)
+            self._node_s.labels(move.node).inc(move.duration_s)
 
     def _charge(self, charge: Charge) -> None:
         agent = charge.agent or BRAIN

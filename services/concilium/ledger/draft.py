@@ -150,7 +150,7 @@ class Draft:
     def _moved(self, run: StepRow, before: str = "", duration_s: float | None = None) -> None:
         """Note what an attempt has come to, for whoever counts."""
         waited_s = max(0.0, self.tx.now - run.not_before) if run.state == StepState.WORKING else 0.0
-        move = StepMove(run.agent, run.skill, run.state, run.attempt, before, waited_s, duration_s)
+        move = StepMove(run.agent, run.skill, run.state, run.attempt, before, waited_s, duration_s, run.node or "")
         self.tx.moves.append(move)
 
     def charge_engines(self, used: Iterable[EngineUse], run: StepRow | None = None) -> None:

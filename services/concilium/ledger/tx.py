@@ -77,6 +77,8 @@ class StepMove:
     """When it was leased: seconds since it could be."""
     duration_s: float | None = None
     """When its run ended: the seconds that took, as its runner says."""
+    node: str = ""
+    """Where it runs, or ran; empty before its first lease."""
 
 
 Move = TaskMove | StepMove | Charge

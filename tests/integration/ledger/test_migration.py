@@ -27,16 +27,21 @@ async def test_tasks_steps_and_keys_of_the_first_schema_are_kept_and_go_on(url: 
         assert after.events == before.events
         assert [key_.id for key_ in await mesh.ledger.list_keys()] == [key.id]
         assert (await mesh.ledger.list_keys())[0].budget is None
-        await _finish(mesh)
+        trace = before.task.trace_id
+        assert await _finish(mesh) == {f"00-{trace}-{trace[16:]}-00"}, "a task of before has a span nobody has seen"
         assert await mesh.state(done) == "completed"
         cost = (await mesh.ledger.get(done)).cost
         assert cost is not None
         assert cost.unpriced == 1
 
 
-async def _finish(mesh: Hands) -> None:
+async def _finish(mesh: Hands) -> set[str]:
+    """Carry out what is left; return the traces the steps were told they belong to."""
+    given: set[str] = set()
     while leases := await mesh.claim():
+        given.add(leases[0].traceparent)
         await mesh.complete(leases[0])
+    return given
 
 
 def _on(url: str, work: Any) -> Any:
