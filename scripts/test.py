@@ -113,6 +113,7 @@ CHAOS = ("tests/chaos",)
 MODELS = ("tests/models",)
 CONTRACT = ("tests/contract",)
 STACK = ("tests/compose",)
+NODES = ("tests/integration/nodes",)
 N8N = ("tests/n8n",)
 
 GROUPS = (
@@ -144,10 +145,11 @@ GROUPS = (
     Group(
         "compose", "docker-compose.yml on a real Docker engine", STACK, (DOCKERD, COMPOSE, DEBOOTSTRAP), nightly=True
     ),
+    Group("nodes", "rented machines that join, work, and lose their rights", NODES),
     Group("chaos", "a short run of kills, freezes and outages", CHAOS),
     Group("e2e", "the whole road as a newcomer walks it", DEMO),
 )
-OWN = (*SANDBOX, *DOCKER, *OCR, *SPEECH, *BROWSER, *HOME)
+OWN = (*SANDBOX, *DOCKER, *OCR, *SPEECH, *BROWSER, *NODES, *HOME)
 """Folders that the wide groups leave to the group they belong to."""
 
 

@@ -63,10 +63,13 @@ class Listener:
                 await asyncio.sleep(0.1)
                 continue
             if len(self._shaking) >= HANDSHAKES:
-                next(iter(self._shaking)).cancel()
+                oldest = next(iter(self._shaking))
+                self._shaking.pop(oldest)
+                oldest.cancel()
             task = asyncio.create_task(self._greet(connection))
             self._shaking[task] = None
             task.add_done_callback(self._forget)
+            await asyncio.sleep(0)  # accepting does not wait while more are there: let the new one begin
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._shaking.pop(task, None)

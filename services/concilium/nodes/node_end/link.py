@@ -96,6 +96,8 @@ class NodeLink:
         if wish.startswith("refused"):
             await task
             raise LinkBroken(wish)
+        if not self._membership.enrolled:
+            await task  # another connection would show the invitation again
 
     async def _wish(self, stream: Stream) -> str:
         """Return home's first line; empty when the connection's time is over."""
