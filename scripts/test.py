@@ -30,6 +30,8 @@ class Part:
     name: str
     present: Callable[[], bool]
     packages: tuple[str, ...]
+    service: str = ""
+    """What its installation may start by itself and is stopped: tests run their own."""
 
     @property
     def command(self) -> str:
@@ -66,6 +68,9 @@ RUNSC = Part("gvisor", on_path("runsc"), ("runsc",))
 FLITE = Part("flite", on_path("flite"), ("flite",))
 FESTIVAL = Part("festival", festival_voices, ("festival", "festvox-kallpc16k", "festvox-us-slt-hts", "festvox-ru"))
 CHROMIUM = Part("chromium", on_path("chromium", "chromium-browser", "google-chrome"), ("chromium", "fonts-dejavu-core"))
+PROMETHEUS = Part(
+    "prometheus", lambda: all(map(shutil.which, ("prometheus", "promtool"))), ("prometheus",), "prometheus"
+)
 SSH = Part("ssh", on_path("ssh"), ("openssh-client",))
 
 
@@ -115,6 +120,7 @@ CONTRACT = ("tests/contract",)
 STACK = ("tests/compose",)
 NODES = ("tests/integration/nodes",)
 N8N = ("tests/n8n",)
+SEEING = ("tests/seeing",)
 
 GROUPS = (
     Group("unit", "rooms by themselves", ("tests/unit",), parallel=True),
@@ -131,6 +137,7 @@ GROUPS = (
     Group("ocr", "images with both OCR engines", OCR, (TESSERACT,), parallel=True),
     Group("speech", "speech with every engine, heard by a recogniser", SPEECH, (FLITE, FESTIVAL), parallel=True),
     Group("browser", "the task pages in Chromium", BROWSER, (CHROMIUM,)),
+    Group("seeing", "a real Prometheus scrapes a mesh; rules and dashboards", SEEING, (PROMETHEUS,)),
     Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
     Group(
@@ -235,6 +242,8 @@ def install(parts: Sequence[Part]) -> None:
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300"]
     for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
         subprocess.run([*apt, *arguments], env=environment, stdin=subprocess.DEVNULL, check=False)
+    for service in (part.service for part in parts if part.service):
+        subprocess.run(["service", service, "stop"], stdin=subprocess.DEVNULL, check=False)
 
 
 def report(outcomes: Sequence[Outcome]) -> None:

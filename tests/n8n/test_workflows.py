@@ -108,6 +108,7 @@ def test_polling_needs_no_way_back(oldest: N8n) -> None:
     assert execution["status"] == "success", execution
     assert "42" in given(execution, "Done")[0]["json"]["text"]
     task = next(task for task in oldest.tasks() if task["context_id"] == f"n8n-{number}")
+    assert task["execution_id"] == str(number)
     assert task["callback_url"] is None
 
 
