@@ -48,7 +48,7 @@ def _works(stack: Stack) -> str:
         answer = json.loads(_told(stack, "ask", "Read aloud: from the rented node", "--json"))["answer"]
     finally:
         stack.docker("start", stack.container("tts"))
-    (entry,) = answer["provenance"]
+    entry = answer["provenance"][-1]  # home may have tried first
     assert (entry["skill"], entry["node"], entry["state"]) == ("tts.speak", NAME, "completed"), answer
     _told(stack, "nodes", "revoke", NAME)
     stack.wait_healthy(("tts",))

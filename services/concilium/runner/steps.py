@@ -149,7 +149,7 @@ class Steps:
         away = Away(self.patience_s)
         while True:
             try:
-                with tracing.span("call", {"concilium.try": tries + 1}, kind="client"):
+                with tracing.span("call", {"concilium.try": away.tries + 1}, kind="client"):
                     there = held.at_agent or await self._meet(held)
                     ask = self._once if there.endpoint.steps else self._once_foreign
                     return await ask(held, there, files, deadline - now())
