@@ -14,16 +14,19 @@ from concilium.runner.outcome import Outcome, failed
 class Promises:
     """What skills promise. Our own agents check their outputs themselves; what engines they asked is their word alone.
 
+    On a rented node not even our own code is believed: every output is checked, and no use of an engine counts, since
+    none of home's can be reached from there.
+
     Raises `Invalid` on creation when a foreign skill's output schema is no JSON schema.
     """
 
-    def __init__(self, agents: Iterable[AgentManifest]) -> None:
+    def __init__(self, agents: Iterable[AgentManifest], *, rented: bool = False) -> None:
         known = [(agent, skill) for agent in agents for skill in agent.skills]
-        self._schemas = {skill.name: _compiled(skill) for agent, skill in known if agent.foreign}
-        self._engines = {skill.name: agent.engine for agent, skill in known}
+        self._schemas = {skill.name: _compiled(skill) for agent, skill in known if agent.foreign or rented}
+        self._engines = {} if rented else {skill.name: agent.engine for agent, skill in known}
 
     def judge(self, skill: str, outcome: Outcome) -> Outcome:
-        """Return the outcome, or the failure ``output-invalid`` when it breaks a foreign skill's output schema.
+        """Return the outcome, or the failure ``output-invalid`` when it breaks the schema of an untrusted skill.
 
         Of the engines it names, only the one of the agent's manifest counts.
         """

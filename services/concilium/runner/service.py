@@ -44,7 +44,7 @@ class Service:
         self._key = home.key_file("runner")
         self._key.accepted()  # a runner without a key does not start
         self._endpoints = Endpoints(home, served)
-        self._promises = Promises(home.catalog.agent(agent) for agent in urls)
+        self._promises = Promises((home.catalog.agent(agent) for agent in urls), rented=served.rented)
         self._lanes: dict[str, Lane] = {}
         self._keeper: LeaseKeeper | None = None
         self._loop = uvloop.new_event_loop()

@@ -40,8 +40,8 @@ OTHER: dict[str, tuple[str, JSON]] = {
     "dict": ("{code: 'http://127.0.0.1:1'}", {"code": "http://127.0.0.1:1"}),
 }
 """For each type of value: another one as the environment writes it, and as it is then in force."""
-OTHER_PART = {"warn_at": 0.7, "low_until": 0.95, "normal_until": 1.05, "high_until": 1.5}
-"""The same for the parts of a budget, which must not fall."""
+OTHER_PART = {"warn_at": 0.7, "low_until": 0.95, "normal_until": 1.05, "high_until": 1.5, "listen": "0.0.0.0:8443"}
+"""The same for the parts of a budget, which must not fall, and for an address, which must be one."""
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,7 @@ def test_a_list_may_be_written_with_commas_or_as_yaml(written: str) -> None:
         ("gatewya: {}", {}, "gatewya"),
         ("gateway: {prot: 1}", {}, "gateway.prot"),
         ("gateway: {port: 70000}", {}, "gateway.port"),
+        ("nodes: {listen: everywhere}", {}, "nodes.listen"),
         ("budgets: {month: -1}", {}, "budgets.month"),
         ("budgets: {month: .nan}", {}, "budgets.month"),
         ("budgets: {month: true}", {}, "budgets.month"),
