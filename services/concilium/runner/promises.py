@@ -17,10 +17,10 @@ ERRORS_MAX = 100
 
 class Promises:
     """What skills promise. Our own agents at home check their outputs themselves; what engines they asked is their
-    word alone.
+    word alone. On a rented node no use of an engine counts, since none of home's can be reached from there.
     """
 
-    def __init__(self, agents: Iterable[AgentManifest], away: Collection[str]) -> None:
+    def __init__(self, agents: Iterable[AgentManifest], away: Collection[str], *, rented: bool = False) -> None:
         """Take the manifests of agents, and the names of those that run where nobody vouches for them.
 
         Raises `Invalid` when a stranger's output schema is no JSON schema.
@@ -28,7 +28,7 @@ class Promises:
         known = [(agent, skill) for agent in agents for skill in agent.skills]
         strangers = [skill for agent, skill in known if agent.foreign or agent.name in away]
         self._schemas = {skill.name: _compiled(skill) for skill in strangers}
-        self._engines = {skill.name: agent.engine for agent, skill in known}
+        self._engines = {} if rented else {skill.name: agent.engine for agent, skill in known}
 
     def checks(self, skill: str) -> bool:
         """Whether outputs of a skill are checked, which takes its time."""

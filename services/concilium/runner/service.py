@@ -33,7 +33,7 @@ ALIVE = "runner.alive"
 
 def _away(home: Home, served: Served) -> frozenset[str]:
     """Return the agents that do not run at home."""
-    if served.key != "mesh":
+    if served.rented:
         return frozenset(served.urls)
     return frozenset(name for name, url in served.urls.items() if not is_home(url, home.config.placement.home))
 
@@ -52,12 +52,13 @@ class Service:
         self._home = home
         self._on_deaf = on_deaf
         self._node, urls = served.node, served.urls
-        self._patience_s = AGENT_PATIENCE_S if served.key == "mesh" else NODE_PATIENCE_S
+        self._patience_s = NODE_PATIENCE_S if served.rented else AGENT_PATIENCE_S
         self.slots = {agent: home.catalog.agent(agent).slots for agent in urls}
         self._key = home.key_file("runner")
         self._key.accepted()  # a runner without a key does not start
         self._endpoints = Endpoints(home, served)
-        self._promises = Promises((home.catalog.agent(agent) for agent in urls), _away(home, served))
+        ours = (home.catalog.agent(agent) for agent in urls)
+        self._promises = Promises(ours, _away(home, served), rented=served.rented)
         self._lanes: dict[str, Lane] = {}
         self._keeper: LeaseKeeper | None = None
         self._loop = uvloop.new_event_loop()

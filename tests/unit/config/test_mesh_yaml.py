@@ -78,6 +78,7 @@ def test_a_list_may_be_written_with_commas_or_as_yaml(written: str) -> None:
         ("gatewya: {}", {}, "gatewya"),
         ("gateway: {prot: 1}", {}, "gateway.prot"),
         ("gateway: {port: 70000}", {}, "gateway.port"),
+        ("nodes: {listen: everywhere}", {}, "nodes.listen"),
         ("budgets: {month: -1}", {}, "budgets.month"),
         ("budgets: {month: .nan}", {}, "budgets.month"),
         ("budgets: {month: true}", {}, "budgets.month"),
