@@ -1,6 +1,8 @@
 """Machines that were invited into a mesh, without the mesh."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from concilium.contracts.base import utc_now
@@ -23,3 +25,26 @@ def invited(name: str = "vps-1", dial: Dial = Dial.HOME, valid_s: float = 3600, 
         invited_until=utc_now() + timedelta(seconds=valid_s),
         created_at=utc_now(),
     )
+
+
+@asynccontextmanager
+async def echo() -> AsyncIterator[int]:
+    """Yield the port of an agent that says everything back; ends when its last caller has gone."""
+    callers: set[asyncio.Task[None] | None] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        callers.add(asyncio.current_task())
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+    async with asyncio.timeout(60):
+        await asyncio.gather(*filter(None, callers))

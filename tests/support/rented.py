@@ -107,10 +107,10 @@ class Rented:
         return path.read_text() if path.is_file() else ""
 
     def executions(self, run_id: str) -> list[str]:
-        """Return what the agent wrote down of a run: ``start``, ``end``, …"""
+        """Return what the agent wrote down of a run, or of all runs of a task: ``start``, ``end``, …"""
         path = self.root / "agent-state" / "bell" / "executions.jsonl"
         lines = path.read_text().splitlines() if path.is_file() else []
-        return [line["event"] for line in map(json.loads, lines) if line["run_id"] == run_id]
+        return [line["event"] for line in map(json.loads, lines) if f"{line['run_id']}.".startswith(f"{run_id}.")]
 
     def kill(self, name: str) -> int:
         """Kill one of its processes, as a crash would; return its pid."""

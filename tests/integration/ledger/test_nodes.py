@@ -8,7 +8,7 @@ import pytest
 
 from concilium.contracts.errors import Conflict, NotFound, StaleLease
 from concilium.contracts.nodes import Capabilities, Dial, Gpu, Invitation, NodeState, Seen
-from concilium.ledger import Ledger
+from concilium.ledger import Ledger, nodes
 from support.ledgers import Hands
 
 KEY, OTHER_KEY = "a" * 64, "b" * 64
@@ -100,6 +100,18 @@ async def test_a_revoked_nodes_step_is_at_once_anothers_and_its_result_is_refuse
     assert await mesh.state(task.id) == "completed"
     assert [run.node for run in await mesh.ledger.steps(task.id)] == ["home"]
     assert (await mesh.ledger.revoke_node("vps-1")).rings == ()
+
+
+async def test_a_revocation_cut_off_in_the_middle_refuses_results_all_the_same(hasty: Hands) -> None:
+    await enrolled(hasty.ledger)
+    task = (await hasty.submit("a")).task
+    (lost,) = await hasty.claim(node="vps-1")
+    await hasty.ledger._write(nodes.revoke, "vps-1")  # and the process ends before it takes the steps back
+    with pytest.raises(StaleLease, match="revoked"):
+        await hasty.complete(lost, node="vps-1")
+    again = await hasty.soon(runner="r2")
+    await hasty.complete(again, runner="r2")
+    assert await hasty.state(task.id) == "completed"
 
 
 async def test_claims_and_a_revocation_at_once_leave_no_lease_with_the_node(mesh: Hands) -> None:

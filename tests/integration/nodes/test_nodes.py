@@ -74,7 +74,8 @@ def test_one_command_makes_a_machine_a_node_that_works_and_a_restart_needs_no_to
     machine.join()
     place.working(machine)
     again = place.ended(place.submit(guest))
-    assert [run["node"] for run in place.runs(again["id"])] == [name]
+    assert again["state"] == "completed"
+    assert {run["node"] for run in place.runs(again["id"])} == {name}
 
 
 def _holds_nothing_of_home(place: Landlord, machine: Rented) -> None:
@@ -186,9 +187,10 @@ def test_a_link_killed_at_either_end_in_the_middle_of_a_step_does_not_make_it_ru
 def test_a_step_whose_agent_or_whole_machine_was_killed_is_run_to_its_end(place: Landlord) -> None:
     machine = place.rent("killed")
     first = place.submit("Fedor")
-    run_id = place.under_way(first, machine)
+    place.under_way(first, machine)
     machine.kill("bell")
-    until(lambda: machine.executions(run_id).count("start") == 2, "the agent has begun again")
+    # As the same attempt when the agent is back within the runner's patience, else as the next.
+    until(lambda: machine.executions(first).count("start") == 2, "the agent has begun again")
     place.open("Fedor")
     assert place.ended(first)["state"] == "completed"
     second = place.submit("Greta")

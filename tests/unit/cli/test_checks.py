@@ -1,11 +1,13 @@
 """What the doctor says of a home."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from concilium.cli.checks import Grade, privacy
+from concilium.cli.checks import Grade, certificates, privacy
 from concilium.home import Home
+from concilium.nodes import authority
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o750, 0o701])
@@ -23,3 +25,13 @@ def test_a_home_of_its_owner_alone_is_fine(tmp_path: Path) -> None:
 
 def test_a_home_that_does_not_exist_yet_is_fine(tmp_path: Path) -> None:
     assert [finding.grade for finding in privacy(Home(tmp_path / "new", {}))] == [Grade.OK]
+
+
+def test_certificates_of_links_are_reported_before_they_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path, {})
+    assert list(certificates(home)) == []
+    monkeypatch.setattr(authority, "HOME_LIFE", timedelta(days=6))
+    authority.Authority(home.keys).ensure()
+    mesh, own = certificates(home)
+    assert (mesh.grade, own.grade) == (Grade.OK, Grade.LIMITED)
+    assert own.advice

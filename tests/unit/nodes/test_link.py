@@ -20,7 +20,7 @@ from concilium.nodes.node_end.service import Service
 from concilium.nodes.talk import Question, SigningRequest
 from concilium.nodes.tls import Identity
 from concilium.nodes.wire import LINE_BYTES, LinkBroken, PeerRefused, Stream, dial, end_all
-from support.guests import Enrol
+from support.guests import Enrol, echo
 
 QUIET = settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -30,29 +30,6 @@ WITHIN_S = 30.0
 
 def home_identity(authority: Authority) -> Identity:
     return Identity(authority.folder, "link", "mesh-ca.pem")
-
-
-@asynccontextmanager
-async def echo() -> AsyncIterator[int]:
-    """An agent that says everything back; ends when its last caller has gone."""
-    callers = set()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        callers.add(asyncio.current_task())
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-    async with asyncio.timeout(WITHIN_S):
-        await asyncio.gather(*filter(None, callers))
 
 
 @asynccontextmanager
@@ -150,8 +127,9 @@ async def test_who_shows_no_certificate_or_speaks_an_older_tls_hears_nothing(
 
 
 async def test_strangers_that_hold_their_handshakes_open_do_not_keep_home_out(
-    authority: Authority, enrol: Enrol
+    authority: Authority, enrol: Enrol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(listener, "HANDSHAKE_S", 3600.0)
     async with echo() as port, listening(enrol(), {"code": port}) as address:
         strangers = [socket.create_connection(address) for _ in range(2 * listener.HANDSHAKES)]
         try:
