@@ -115,7 +115,7 @@ MODELS = ("tests/models",)
 CONTRACT = ("tests/contract",)
 NODES = ("tests/integration/nodes",)
 N8N = ("tests/n8n",)
-NODES = ("tests/nodes",)
+HOSTS = ("tests/hosts",)
 
 GROUPS = (
     Group("unit", "rooms by themselves", ("tests/unit",), parallel=True),
@@ -133,7 +133,7 @@ GROUPS = (
     Group("speech", "speech with every engine, heard by a recogniser", SPEECH, (FLITE, FESTIVAL), parallel=True),
     Group("browser", "the task pages in Chromium", BROWSER, (CHROMIUM,)),
     Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
-    Group("nodes", "other hosts behind slow, lossy and cut wires (as root)", NODES, (IPROUTE, IPTABLES, FAKETIME)),
+    Group("hosts", "other hosts behind slow, lossy and cut wires (as root)", HOSTS, (IPROUTE, IPTABLES, FAKETIME)),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
     Group(
         "n8n",
