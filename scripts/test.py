@@ -124,7 +124,7 @@ STACK = ("tests/compose",)
 NODES = ("tests/integration/nodes",)
 N8N = ("tests/n8n",)
 SEEING = ("tests/seeing",)
-HOSTS = ("tests/nodes",)
+HOSTS = ("tests/hosts",)
 
 GROUPS = (
     Group("unit", "rooms by themselves", ("tests/unit",), parallel=True),

@@ -9,6 +9,8 @@ from cryptography import x509
 from concilium.contracts.errors import Invalid, Unavailable
 from concilium.nodes.authority import Peer, peer_of
 
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h, which Python does not name."""
 _Marks = tuple[int, ...]
 
 
@@ -21,6 +23,9 @@ class Identity:
     """Of ``<name>.key`` and ``<name>.pem``."""
     authority: str
     """File name of the authority's certificate."""
+    own_clock: bool = True
+    """Whether the dates of the other end's certificate are judged by this machine's clock. A node has only home to
+    tell it the time, and what is refused to a node is refused by home: it judges none."""
     _contexts: dict[bool, tuple[_Marks, ssl.SSLContext]] = field(default_factory=dict)
 
     def context(self, *, listens: bool) -> ssl.SSLContext:
@@ -42,6 +47,8 @@ class Identity:
         # Who the other end is, its certificate's role says; a rented machine's name and address prove nothing.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_REQUIRED
+        if not self.own_clock:
+            context.verify_flags |= _NO_CHECK_TIME
         context.load_verify_locations(authority)
         context.load_cert_chain(certificate, key)
         if listens:

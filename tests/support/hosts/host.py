@@ -134,6 +134,7 @@ class Hosts:
         _ip("-n", name, "address", "add", f"{address}/30", "dev", there)
         _ip("-n", name, "link", "set", there, "up", "txqueuelen", "5000")
         _ip("-n", name, "link", "set", "lo", "up")
+        _ip("-n", name, "route", "add", "default", "dev", there)
         host = Host(name, address, home_address, wire)
         self._made.append(host)
         return host

@@ -41,8 +41,8 @@ class Membership:
         self._keys = home.keys
         self._home = home
         self.joined = joined
-        self._own = Identity(home.keys, _OWN, AUTHORITY)
-        self._invited = Identity(home.keys, _INVITED, AUTHORITY)
+        self._own = Identity(home.keys, _OWN, AUTHORITY, own_clock=False)
+        self._invited = Identity(home.keys, _INVITED, AUTHORITY, own_clock=False)
 
     @property
     def enrolled(self) -> bool:
