@@ -43,7 +43,7 @@ def groups(figures: Figures) -> list[Group]:
     """Return what is drawn; a group without figures is left out."""
     stats = figures.stats
     made = (
-        Group("Tasks", _counts({state.value: stats.tasks.get(state.value, 0) for state in TaskState}, {"failed"})),
+        Group("Tasks", _counts({state.value: stats.tasks.get(state.value, 0) for state in TaskState}, set())),
         Group("Steps that wait, by agent", _waiting(figures)),
         Group("Callbacks", _counts(stats.outbox, {"dead"})),
         Group("Budgets", tuple(_budgets(figures))),
