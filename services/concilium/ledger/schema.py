@@ -184,6 +184,7 @@ outbox = Table(
 )
 _QUEUED = text("state = 'queued'")
 Index("ix_outbox_due_at", outbox.c.due_at, sqlite_where=_QUEUED, postgresql_where=_QUEUED)
+Index("ix_outbox_state", outbox.c.state)
 Index("ix_outbox_task_id_seq", outbox.c.task_id, outbox.c.seq)
 
 blob_refs = Table(

@@ -1,5 +1,6 @@
 """The task pages in a real Chromium, over a real mesh with its three agents."""
 
+import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -168,6 +169,29 @@ async def test_a_foreign_task_is_not_shown_and_a_foreign_post_is_refused(
     assert answer.status == 404
     posted = await page.request.post(f"{task}/cancel", headers={"Origin": "https://evil.example"})
     assert posted.status == 403
+
+
+async def test_an_owner_sees_how_the_mesh_is_and_nobody_else_does(browser: Browser, page: Page, mesh: Mesh) -> None:
+    await ask(page, mesh, 'Say "good morning"')
+    await expect(page.locator("#state")).to_have_text("completed", timeout=DONE_MS)
+    await page.get_by_role("link", name="Health").click()
+    await expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    await expect(page.get_by_text("This mesh was never backed up")).to_be_visible()
+    completed = page.locator("section", has_text="Tasks").locator("tr", has_text="completed")
+    await expect(completed.locator("rect.bar")).to_have_attribute("width", re.compile(r"^[1-9]"))
+    await expect(page.locator("section", has_text="Steps that wait").get_by_text("vision")).to_be_visible()
+    await shot(page, "health")
+    made = await page.request.post(
+        f"{mesh.url}/v1/keys",
+        headers={"Authorization": f"Bearer {mesh.key()}"},
+        data={"name": "reader", "scopes": ["tasks:read", "tasks:write"]},
+    )
+    other = await (await browser.new_context()).new_page()
+    await sign_in(other, mesh, (await made.json())["secret"])
+    await expect(other.get_by_role("link", name="Health")).to_have_count(0)
+    answer = await other.goto(f"{mesh.url}/figures")
+    assert answer is not None
+    assert answer.status == 403
 
 
 async def test_signing_out_ends_the_session(page: Page, mesh: Mesh) -> None:

@@ -21,7 +21,7 @@ from concilium.gateway import events
 from concilium.gateway.ask import Upload, store
 from concilium.gateway.auth import Caller, Scope
 from concilium.gateway.files import file_of
-from concilium.gateway.pages import session, words
+from concilium.gateway.pages import health, session, words
 from concilium.gateway.state import Gateway, gateway_of
 from concilium.ledger import hash_of
 
@@ -51,6 +51,7 @@ def routes() -> list[BaseRoute]:
         Route("/login", login, methods=["POST"]),
         Route("/logout", _guarded(logout), methods=["POST"]),
         Route("/ask", _guarded(ask), methods=["POST"]),
+        Route("/figures", _guarded(figures_page)),
         Route("/tasks/{id}", _guarded(task_page)),
         Route("/tasks/{id}/body", _guarded(task_body)),
         Route("/tasks/{id}/events", _guarded(task_events)),
@@ -169,6 +170,13 @@ async def ask(request: Request) -> Response:
         )
     )
     return RedirectResponse(f"/tasks/{submitted.task.id}", 303)
+
+
+async def figures_page(request: Request) -> Response:
+    """Show an admin how the mesh is."""
+    gateway, caller = gateway_of(request), await _caller(request, Scope.ADMIN)
+    figures = await gateway.figures.read(gateway.ledger, gateway.home, gateway.depths)
+    return _render("health.html", key=caller, groups=health.groups(figures), needs=health.needs(figures))
 
 
 async def _uploads(form: FormData) -> list[Upload]:
