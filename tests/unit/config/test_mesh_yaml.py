@@ -40,8 +40,15 @@ OTHER: dict[str, tuple[str, JSON]] = {
     "dict": ("{code: 'http://127.0.0.1:1'}", {"code": "http://127.0.0.1:1"}),
 }
 """For each type of value: another one as the environment writes it, and as it is then in force."""
-OTHER_PART = {"warn_at": 0.7, "low_until": 0.95, "normal_until": 1.05, "high_until": 1.5, "sample": 0.5}
-"""The same for the parts of a budget, which must not fall, and for a part of all."""
+OTHER_PART: dict[str, JSON] = {
+    "warn_at": 0.7,
+    "low_until": 0.95,
+    "normal_until": 1.05,
+    "high_until": 1.5,
+    "sample": 0.5,
+    "listen": "0.0.0.0:8443",
+}
+"""The same for the parts of a budget, which must not fall, for a part of all, and for an address."""
 
 
 @pytest.mark.parametrize(
