@@ -37,6 +37,9 @@ def joins_and_works(stack: Stack) -> str:
         try:
             good(_compose(stack, own, "up", "--detach", "--no-build"))
             _until(lambda: _node(stack)["state"] == "enrolled", lambda: _log(stack, own))
+            # Its agents start once it has enrolled.
+            status = ("exec", "-T", "node", "concilium", "status")
+            _until(lambda: _compose(stack, own, *status).returncode == 0, lambda: _log(stack, own))
             return _works(stack)
         finally:
             _compose(stack, own, "down", "--volumes", "--timeout", "20")

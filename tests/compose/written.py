@@ -16,8 +16,6 @@ ONCE = {"setup"}
 """Services that end by themselves."""
 OUTSIDE = {"caddy", "node"}
 """Services that listen beyond 127.0.0.1."""
-CAPABLE: dict[str, list[str]] = {}
-"""Capabilities that a service is left; none is."""
 AGENTS = ("code", "vision", "tts", "document")
 CLOSED = ("data", "bell", "engine", "watch", *(f"agent-{name}" for name in AGENTS))
 """Networks without a way out."""
@@ -72,7 +70,7 @@ def _wrong(name: str, made: dict[str, Any]) -> Iterator[str]:
         yield f"user {user or 'of the image'}"
     if made.get("read_only") is not True:
         yield "its file system can be written"
-    if made.get("cap_drop") != ["ALL"] or made.get("cap_add", []) != CAPABLE.get(name, []):
+    if made.get("cap_drop") != ["ALL"] or made.get("cap_add"):
         yield f"capabilities: {made.get('cap_drop')} dropped, {made.get('cap_add')} added"
     if "no-new-privileges:true" not in made.get("security_opt", []):
         yield "may gain privileges"
