@@ -17,6 +17,11 @@ class Served:
     key: str = "mesh"
     """Name of the secret that its agents are shown: a rented node has one of its own."""
 
+    @property
+    def rented(self) -> bool:
+        """Whether it is another's machine, whose answers are to be checked."""
+        return self.key != "mesh"
+
 
 def served(home: Home, node: str, agents: Sequence[str]) -> Served:
     """Return what the command line names, ``NAME=URL`` for each agent; without a node the machine at home.

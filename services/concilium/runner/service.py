@@ -28,9 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 def _away(home: Home, served: Served) -> frozenset[str]:
-    """Return the agents that do not run at home."""
-    if served.key != "mesh":
-        return frozenset(served.urls)
+    """Return the agents at addresses that are not home. Those of a rented node are reached through one that is."""
     return frozenset(name for name, url in served.urls.items() if not is_home(url, home.config.placement.home))
 
 
@@ -48,12 +46,13 @@ class Service:
         self._home = home
         self._on_deaf = on_deaf
         self._node, urls = served.node, served.urls
-        self._patience_s = AGENT_PATIENCE_S if served.key == "mesh" else NODE_PATIENCE_S
+        self._patience_s = NODE_PATIENCE_S if served.rented else AGENT_PATIENCE_S
         self.slots = {agent: home.catalog.agent(agent).slots for agent in urls}
         self._key = home.key_file("runner")
         self._key.accepted()  # a runner without a key does not start
         self._endpoints = Endpoints(home, served)
-        self._promises = Promises((home.catalog.agent(agent) for agent in urls), _away(home, served))
+        agents = (home.catalog.agent(agent) for agent in urls)
+        self._promises = Promises(agents, _away(home, served), rented=served.rented)
         self._lanes: dict[str, Lane] = {}
         self._keeper: LeaseKeeper | None = None
         self._loop = uvloop.new_event_loop()

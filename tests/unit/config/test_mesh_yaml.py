@@ -46,9 +46,10 @@ OTHER_PART: dict[str, JSON] = {
     "low_until": 0.95,
     "normal_until": 1.05,
     "high_until": 1.5,
+    "listen": "0.0.0.0:8443",
     "rules": [RULE],
 }
-"""The same for the parts of a budget, which must not fall, and for rules."""
+"""The same for the parts of a budget, which must not fall, for an address, which must be one, and for rules."""
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,7 @@ def test_a_list_may_be_written_with_commas_or_as_yaml(written: str) -> None:
         ("gatewya: {}", {}, "gatewya"),
         ("gateway: {prot: 1}", {}, "gateway.prot"),
         ("gateway: {port: 70000}", {}, "gateway.port"),
+        ("nodes: {listen: everywhere}", {}, "nodes.listen"),
         ("budgets: {month: -1}", {}, "budgets.month"),
         ("budgets: {month: .nan}", {}, "budgets.month"),
         ("budgets: {month: true}", {}, "budgets.month"),

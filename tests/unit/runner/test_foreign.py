@@ -163,3 +163,16 @@ def test_an_agent_may_tell_of_the_one_engine_its_manifest_names_and_of_no_other(
     assert promises.judge("eye.look", told).used == (own,)
     assert promises.judge("eye.look", replace(told, used=(other,))).used == ()
     assert promises.judge("far.do", told).used == ()
+
+
+def test_our_own_agent_on_a_rented_node_is_checked_like_a_stranger_and_its_engines_are_not_charged() -> None:
+    schema = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+    ours = AgentManifest.model_validate(manifest("m", output_schema=schema).model_dump() | {"engine": "engine"})
+    skill, asked = ours.skills[0].name, (EngineUse(engine="engine", input_tokens=10**9),)
+    wrong = Outcome("completed", output={"text": 1}, used=asked)
+    home_says, rented_says = Promises([ours]).judge(skill, wrong), Promises([ours], rented=True).judge(skill, wrong)
+    assert (home_says.state, home_says.used) == ("completed", asked)
+    assert rented_says.problem is not None
+    assert (rented_says.problem.type, rented_says.used) == ("output-invalid", ())
+    good = Promises([ours], rented=True).judge(skill, Outcome("completed", output={"text": "a"}, used=asked))
+    assert (good.state, good.used) == ("completed", ())
