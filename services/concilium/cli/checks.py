@@ -158,7 +158,7 @@ def certificates(home: Home) -> Iterator[Finding]:
         (
             "mesh-ca.pem",
             365,
-            "the mesh's authority",
+            "the mesh authority's",
             "under another every node has to be invited anew",
         ),
         ("link.pem", 7, "home's", "a running mesh renews it; look into the control plane's log"),
@@ -170,7 +170,7 @@ def certificates(home: Home) -> Iterator[Finding]:
             continue
         end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
         soon = end - utc_now() < timedelta(days=days)
-        found = f"the certificate of the links, {whose}, is good until {end:%Y-%m-%d}"
+        found = f"{whose} certificate is good until {end:%Y-%m-%d}"
         grade = Grade.OK if not soon else Grade.LIMITED if end > utc_now() else Grade.MISSING
         yield Finding("nodes", grade, found, advice if soon else "")
 

@@ -18,6 +18,8 @@ Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 of a public key (SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7) in hex."""
 AGENTS_MAX = 32
 LABELS_MAX = 32
+BYTES_MAX = 2**50
+SKEW_MAX_S = 1e10
 
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]{2,45}\]|[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?):([0-9]{1,5})")
 
@@ -60,15 +62,16 @@ class Dial(StrEnum):
 
 
 class Gpu(Model):
-    name: str = Field(max_length=200)
-    vram_bytes: int = Field(ge=0)
+    name: str = Field(max_length=200, pattern=r"^[ -~]*$")
+    """Printable ASCII: it is shown on terminals, and a node may say anything."""
+    vram_bytes: int = Field(ge=0, le=BYTES_MAX)
 
 
 class Capabilities(Model):
     """What a node says it has: its word, to place work by, and proof of nothing."""
 
     cpus: int = Field(ge=1, le=65536)
-    ram_bytes: int = Field(ge=0)
+    ram_bytes: int = Field(ge=0, le=BYTES_MAX)
     gpus: tuple[Gpu, ...] = Field(default=(), max_length=64)
 
 
@@ -153,7 +156,7 @@ class Seen(Model):
     """What home's end of the link found when it asked a node."""
 
     capabilities: Capabilities
-    skew_s: float = Field(allow_inf_nan=False)
+    skew_s: float = Field(ge=-SKEW_MAX_S, le=SKEW_MAX_S, allow_inf_nan=False)
 
 
 class Turned(Model):

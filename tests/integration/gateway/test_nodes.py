@@ -83,7 +83,14 @@ async def test_what_a_node_says_is_noted_and_garbage_is_not(admin: Client, runne
     path = "/runner/v1/nodes/vps-2/seen"
     assert (await runner.call("POST", path, json={"capabilities": has, "skew_s": -2.5})).status == 204
     assert (await admin.call("GET", "/v1/nodes/vps-2")).json["capabilities"] == has
-    for bad in ({"capabilities": has | {"cpus": -1}, "skew_s": 0}, {"capabilities": has, "skew_s": "soon"}, {}):
+    painted = {"gpus": [{"name": "\x1b[2Jcleared", "vram_bytes": 1}]}
+    wrong: tuple[dict[str, Any], ...] = (
+        {"capabilities": has | {"cpus": -1}, "skew_s": 0},
+        {"capabilities": has | painted, "skew_s": 0},
+        {"capabilities": has, "skew_s": "soon"},
+        {},
+    )
+    for bad in wrong:
         assert (await runner.call("POST", path, json=bad)).status == 422
     assert (
         await runner.call("POST", "/runner/v1/nodes/none/seen", json={"capabilities": has, "skew_s": 0})

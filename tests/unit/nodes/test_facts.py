@@ -6,7 +6,7 @@ from concilium.nodes.node_end.facts import facts, read_gpus
 
 
 def test_cards_are_read_from_what_nvidias_program_lists() -> None:
-    listed = "NVIDIA RTX 6000 Ada, Generation, 49140\nNVIDIA H200, 143771\n[N/A], [N/A]\n\nno card\n"
+    listed = "NVIDIA RTX 6000 Ada, Generation, 49140\nNVIDIA \x1bH200, 143771\n[N/A], [N/A]\n\nno card\n"
     assert read_gpus(listed) == (
         Gpu(name="NVIDIA RTX 6000 Ada, Generation", vram_bytes=49140 * MIB),
         Gpu(name="NVIDIA H200", vram_bytes=143771 * MIB),

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from concilium.contracts.base import Model, utc_now
 from concilium.contracts.limits import MIB
-from concilium.contracts.nodes import Capabilities, Gpu
+from concilium.contracts.nodes import BYTES_MAX, SKEW_MAX_S, Capabilities, Gpu
 
 _NVIDIA_S = 10.0
 _QUERY = ("--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
@@ -18,7 +18,7 @@ class Facts(Model):
     """A node's answer to ``facts``."""
 
     capabilities: Capabilities
-    clock: float = Field(allow_inf_nan=False)
+    clock: float = Field(ge=0, le=SKEW_MAX_S, allow_inf_nan=False)
     """Its own time, seconds since the epoch."""
 
 
@@ -48,5 +48,6 @@ def read_gpus(listed: str) -> tuple[Gpu, ...]:
     for line in listed.splitlines():
         name, _, memory = line.rpartition(",")
         if name.strip() and memory.strip().isdecimal():
-            found.append(Gpu(name=name.strip()[:200], vram_bytes=int(memory) * MIB))
+            said = "".join(char for char in name.strip() if " " <= char <= "~")
+            found.append(Gpu(name=said[:200], vram_bytes=min(int(memory) * MIB, BYTES_MAX)))
     return tuple(found[:64])
