@@ -17,16 +17,19 @@ ERRORS_MAX = 100
 
 class Promises:
     """What skills promise. Our own agents at home check their outputs themselves; what engines they asked is their
-    word alone. On a rented node no use of an engine counts, since none of home's can be reached from there.
+    word alone.
+
+    On a rented node not even our own code is believed: every output is checked, and no use of an engine counts, since
+    none of home's can be reached from there.
     """
 
-    def __init__(self, agents: Iterable[AgentManifest], away: Collection[str], *, rented: bool = False) -> None:
-        """Take the manifests of agents, and the names of those that run where nobody vouches for them.
+    def __init__(self, agents: Iterable[AgentManifest], away: Collection[str] = (), *, rented: bool = False) -> None:
+        """Take the manifests of agents, and the names of those at addresses that are not home.
 
-        Raises `Invalid` when a stranger's output schema is no JSON schema.
+        Raises `Invalid` when the output schema of a skill that is checked is no JSON schema.
         """
         known = [(agent, skill) for agent in agents for skill in agent.skills]
-        strangers = [skill for agent, skill in known if agent.foreign or agent.name in away]
+        strangers = [skill for agent, skill in known if rented or agent.foreign or agent.name in away]
         self._schemas = {skill.name: _compiled(skill) for skill in strangers}
         self._engines = {} if rented else {skill.name: agent.engine for agent, skill in known}
 

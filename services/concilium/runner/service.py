@@ -32,9 +32,7 @@ ALIVE = "runner.alive"
 
 
 def _away(home: Home, served: Served) -> frozenset[str]:
-    """Return the agents that do not run at home."""
-    if served.rented:
-        return frozenset(served.urls)
+    """Return the agents at addresses that are not home. Those of a rented node are reached through one that is."""
     return frozenset(name for name, url in served.urls.items() if not is_home(url, home.config.placement.home))
 
 
@@ -57,8 +55,8 @@ class Service:
         self._key = home.key_file("runner")
         self._key.accepted()  # a runner without a key does not start
         self._endpoints = Endpoints(home, served)
-        ours = (home.catalog.agent(agent) for agent in urls)
-        self._promises = Promises(ours, _away(home, served), rented=served.rented)
+        agents = (home.catalog.agent(agent) for agent in urls)
+        self._promises = Promises(agents, _away(home, served), rented=served.rented)
         self._lanes: dict[str, Lane] = {}
         self._keeper: LeaseKeeper | None = None
         self._loop = uvloop.new_event_loop()

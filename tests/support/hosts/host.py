@@ -3,6 +3,7 @@
 Everything carries the run's process id in its name, so what a killed run left is known by the next one, and removed.
 """
 
+import itertools
 import json
 import os
 import re
@@ -22,6 +23,8 @@ PREFIX = "chost"
 _NAME = re.compile(rf"^{PREFIX}-(\d+)-\d+")
 _NAMESPACES = Path("/run/netns")
 _END_S = 10.0
+_numbers = itertools.count(1)
+"""Of the hosts of this process; an address holds 62."""
 
 
 def why_not() -> str:
@@ -123,7 +126,7 @@ class Hosts:
 
     def make(self) -> Host:
         """Return a new host whose wire is fast and whole."""
-        number, run = len(self._made) + 1, os.getpid()
+        number, run = next(_numbers), os.getpid()
         name = f"{PREFIX}-{run}-{number}"
         here, there = f"ch{run % 10**7}h{number}", f"ch{run % 10**7}n{number}"
         home_address, address = f"10.213.{run % 250}.{4 * number + 1}", f"10.213.{run % 250}.{4 * number + 2}"
@@ -140,12 +143,9 @@ class Hosts:
         return host
 
     def close(self) -> None:
-        """Remove every host."""
+        """Remove every host of these; one that was not made to its end is removed by the next run."""
         for host in self._made:
             host.close()
-        for name, pid in _namespaces().items():
-            if pid == os.getpid():
-                _remove(name)
 
 
 def _wire(here: str, there: str, namespace: str) -> "subprocess.Popen[str]":

@@ -26,7 +26,7 @@ def ask(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the task, or print its id.")] = True,
     deadline: Annotated[float | None, typer.Option(min=0.1, help="Seconds the whole task may take.")] = None,
     priority: Annotated[Priority, typer.Option(help="What runs first when agents are busy.")] = Priority.NORMAL,
-    data_class: Annotated[DataClass, typer.Option(help="private never leaves this machine.")] = DataClass.INTERNAL,
+    data_class: Annotated[DataClass, typer.Option(help="private never leaves home.")] = DataClass.INTERNAL,
     callback: Annotated[str | None, typer.Option(help="URL the signed answer is posted to.")] = None,
     as_json: AsJson = False,
 ) -> None:
