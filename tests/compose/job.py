@@ -130,7 +130,7 @@ def restored(stack: Stack) -> str:
     assert status == 0, said
     gone = _ask(stack, "Read aloud: after the backup")
     for words in (
-        ("stop", "control", "runner"),
+        ("stop", "control", "runner", "links"),
         ("run", "--rm", "-T", "control", "concilium", "restore", f"{HOME}/backups/check.tar.gz", "--force"),
         ("up", "--no-deps", "--no-build", "setup"),
     ):
