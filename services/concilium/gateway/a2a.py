@@ -162,10 +162,9 @@ class BrainHandler(PushlessHandler):
         with _refusals():
             view = await self._gateway.visible_task(params.id, _caller(context))
             try:
-                view = await self._gateway.ledger.cancel(view.id, "canceled over A2A")
+                view = await self._gateway.cancel(view.id, "canceled over A2A")
             except IllegalTransition as error:
                 raise sdk.TaskNotCancelableError(error.detail) from error
-            self._gateway.running.sender.kick()
             return await self._task(view)
 
     async def on_list_tasks(self, params: pb.ListTasksRequest, context: ServerCallContext) -> pb.ListTasksResponse:

@@ -26,7 +26,7 @@ from concilium.gateway.state import Gateway, Parts
 from concilium.home import Home
 from concilium.ledger import Ledger
 from concilium.ledger.tx import AdvanceFn
-from concilium.queue import Doorbell, Notices
+from concilium.queue import RECALLED, Doorbell, Notices
 
 DESCRIPTION = "One request in, several agents at work, one answer out, nothing lost."
 _ROUTERS = (ask.router, tasks.router, admin.router, costs.router, nodes.router, ops.router)
@@ -111,6 +111,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         gateway.parts = Parts(
             ledger=ledger,
             doorbell=Doorbell(home.queue_url),
+            recalls=Notices(home.queue_url, RECALLED),
             auth=make_authenticator(ledger.find_key, config.gateway.rate_per_minute),
             sender=sender,
             mesh_key=home.key_file("mesh"),
@@ -133,6 +134,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         if gateway.parts is not None:
             await asyncio.to_thread(gateway.parts.doorbell.close)
+            await asyncio.to_thread(gateway.parts.recalls.close)
         gateway.parts = None
         await ledger.close()
         if notices:

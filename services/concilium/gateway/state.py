@@ -19,7 +19,7 @@ from concilium.home import Home
 from concilium.keyring import KeyFile
 from concilium.ledger import Ledger, Ring, Submitted
 from concilium.ledger.tx import AdvanceFn
-from concilium.queue import Doorbell
+from concilium.queue import Doorbell, Notices
 
 
 @dataclass
@@ -28,6 +28,8 @@ class Parts:
 
     ledger: Ledger
     doorbell: Doorbell
+    recalls: Notices
+    """Tells runners which tasks they need not work on any more."""
     auth: Authenticator
     sender: Sender
     mesh_key: KeyFile
@@ -85,6 +87,13 @@ class Gateway:
         """Ring doorbells; returns at once. One that stays silent is left to the reconciler."""
         for ring in rings:
             self.running.doorbell.ring(ring.agent, ring.step_id)
+
+    async def cancel(self, task_id: str, reason: str) -> TaskView:
+        """Cancel a task, tell its caller and its runners. Raises as `Ledger.cancel`."""
+        view = await self.ledger.cancel(task_id, reason)
+        self.running.recalls.publish({task_id})
+        self.running.sender.kick()
+        return view
 
     async def visible_task(self, task_id: str, caller: Caller) -> TaskView:
         """Return a task the caller may see. Raises `NotFound`, the same for a foreign task as for none."""

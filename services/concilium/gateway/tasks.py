@@ -118,9 +118,7 @@ async def cancel(request: Request, task_id: str) -> Response:
     """Cancel the task and all its steps; 409 when it already ended."""
     gateway, task = await owned(request, task_id, Scope.WRITE)
     wish = await read_model(request, CancelBody) if await request.body() else CancelBody()
-    view = await gateway.ledger.cancel(task.id, wish.reason)
-    gateway.running.sender.kick()
-    return json_answer(view)
+    return json_answer(await gateway.cancel(task.id, wish.reason))
 
 
 @router.post(

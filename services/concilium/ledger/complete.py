@@ -9,7 +9,6 @@ from concilium.contracts.runner import Completion, Held
 from concilium.contracts.states import StepState
 from concilium.contracts.task import ArtifactEvent, Problem
 from concilium.ledger import nodes, schema
-from concilium.ledger.charges import charge_engines
 from concilium.ledger.claim import claim
 from concilium.ledger.codec import dumps
 from concilium.ledger.draft import Draft, load
@@ -44,7 +43,7 @@ def complete(tx: Tx, completion: Completion) -> Completed:
     else:
         draft.move_run(run, StepState.INPUT_REQUIRED, **tokens)
         ask(draft, completion.question or f"Step '{run.step}' needs more input.")
-    charge_engines(draft, completion.used, run)
+    draft.charge_engines(completion.used, run)
     advance(draft)
     draft.save()
     leases = claim(tx, completion.claim) if completion.claim is not None else ()

@@ -12,16 +12,17 @@ from sqlalchemy import bindparam, select
 from concilium.contracts import limits
 from concilium.contracts.base import JSON, new_id
 from concilium.contracts.errors import ConciliumError, NotFound
+from concilium.contracts.prices import EngineUse
 from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState, TaskState, check_step, check_task
 from concilium.contracts.task import EventBody, Problem, StateEvent, StepEvent
 from concilium.contracts.turn import Dispatch, Refuse
 from concilium.ledger import schema
-from concilium.ledger.charges import charge_run
+from concilium.ledger.charges import engine_charge, run_charge
 from concilium.ledger.codec import dumps, loads
 from concilium.ledger.models import Ring
 from concilium.ledger.rows import STEPS, TASKS, StepRow, TaskRow, step_row, task_row, view_of
-from concilium.ledger.tx import StepMove, TaskMove, Tx, insert_new, update_of
+from concilium.ledger.tx import Charge, StepMove, TaskMove, Tx, insert_new, update_of
 
 _TASK = TASKS.where(schema.tasks.c.id == bindparam("task_id"))
 _TASK_STEPS = STEPS.where(schema.steps.c.task_id == bindparam("task_id")).order_by(schema.steps.c.ordinal)
@@ -134,7 +135,7 @@ class Draft:
         check_step(StepState(run.state), state)
         if run.state == StepState.WORKING and state is not StepState.READY:
             # A lost run that is taken up again is told of as a whole by its next holder.
-            charge_run(self, run, values.get("duration_s"))
+            self._charge(run_charge(self.tx, self.row, run, values.get("duration_s")), run)
         if problem is not None:
             values["problem"] = problem.model_dump_json()
         if state is StepState.READY:
@@ -151,6 +152,20 @@ class Draft:
         waited_s = max(0.0, self.tx.now - run.not_before) if run.state == StepState.WORKING else 0.0
         move = StepMove(run.agent, run.skill, run.state, run.attempt, before, waited_s, duration_s, run.node or "")
         self.tx.moves.append(move)
+
+    def charge_engines(self, used: Iterable[EngineUse], run: StepRow | None = None) -> None:
+        """Charge the task, and the attempt that asked, for what was asked of engines."""
+        for use in used:
+            self._charge(engine_charge(self.tx, self.row, use, run.agent if run is not None else ""), run)
+
+    def _charge(self, charge: Charge, run: StepRow | None) -> None:
+        row, currency = self.row, self.tx.rules.prices.currency
+        if charge.priced and run is not None:
+            self.change_run(run, cost=(run.cost or 0) + charge.spent.total)
+        cost = (row.cost or 0) + charge.spent.total
+        self.change(cost=cost, currency=currency, unpriced=row.unpriced + charge.unpriced)
+        if not charge.free:
+            self.tx.charges.append(charge)
 
     def cancel_open(self, reason: str = "") -> None:
         """Cancel every open attempt and raise its fence, so that no runner can commit to it any more."""

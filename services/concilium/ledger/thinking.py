@@ -7,7 +7,6 @@ from concilium.contracts.errors import NotFound, StaleLease
 from concilium.contracts.prices import EngineUse
 from concilium.contracts.states import TaskState
 from concilium.ledger import schema
-from concilium.ledger.charges import charge_engines
 from concilium.ledger.codec import dumps
 from concilium.ledger.draft import load
 from concilium.ledger.models import Advanced, Thought
@@ -80,7 +79,7 @@ def commit_thought(
     thought = {"task_id": task_id, "name": name, "value": dumps(value), "at": tx.now}
     stored = tx.conn.execute(_STORE[tx.conn.dialect.name], thought).rowcount
     draft.change(think=None, think_holder=None, think_until=None, thought_count=row.thought_count + stored)
-    charge_engines(draft, used)
+    draft.charge_engines(used)
     advance(draft)
     draft.save()
     return Advanced(task=view_of(draft.row, draft.runs), rings=tuple(draft.rings))

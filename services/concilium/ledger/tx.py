@@ -38,6 +38,10 @@ class Charge:
     kind: Literal["node", "engine"]
     name: str
     spent: Spent
+    priced: bool
+    """Whether a price is known; what has none is counted as unpriced."""
+    free: bool = False
+    """Leaves no sums behind."""
     runs: int = 0
     ms: int = 0
     input_tokens: int = 0

@@ -2,6 +2,6 @@
 
 from concilium.queue.app import TASK_NAME, make_app, queue_name, queue_of
 from concilium.queue.doorbell import Doorbell
-from concilium.queue.notices import Notices
+from concilium.queue.notices import RECALLED, Notices, hear
 
-__all__ = ["TASK_NAME", "Doorbell", "Notices", "make_app", "queue_name", "queue_of"]
+__all__ = ["RECALLED", "TASK_NAME", "Doorbell", "Notices", "hear", "make_app", "queue_name", "queue_of"]

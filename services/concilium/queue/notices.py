@@ -1,6 +1,7 @@
-"""News between the replicas of a control plane: which tasks a commit changed, published over the broker's Redis.
+"""News published over the broker's Redis: which tasks a commit changed, which were recalled from their runners.
 
-Ids only, and nothing relies on them: a replica that hears nothing looks at the ledger once a second.
+Ids only, and nothing relies on them: a replica that hears nothing looks at the ledger once a second, a runner learns
+with its next renewal what it has lost.
 """
 
 import asyncio
@@ -20,7 +21,10 @@ from redis.retry import Retry
 
 log = structlog.get_logger(__name__)
 
-CHANNEL: Final = "concilium.changed"
+CHANGED: Final = "concilium.changed"
+"""From one replica of the control plane to the others."""
+RECALLED: Final = "concilium.recalled"
+"""From the control plane to its runners."""
 BUFFER_MAX: Final = 10_000
 """Commits waiting to be published; beyond it they are dropped."""
 BATCH_MAX: Final = 500
@@ -32,38 +36,29 @@ STOP_S: Final = 5.0
 
 
 class Notices:
-    """Tells the other replicas of commits and hears theirs. Nothing here raises for a Redis that is away."""
+    """Tells of tasks on one channel and hears what others tell there. Nothing here raises for a Redis that is away."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url.replace("redis+socket://", "unix://", 1)
+    def __init__(self, url: str, channel: str = CHANGED) -> None:
+        self._url = url
+        self._channel = channel
         self._origin = secrets.token_hex(8)
         self._changes: queue.Queue[set[str]] = queue.Queue(BUFFER_MAX)
         limits = {"socket_timeout": SEND_TIMEOUT_S, "socket_connect_timeout": SEND_TIMEOUT_S}
-        self._redis = Redis.from_url(self._url, retry=Retry(NoBackoff(), 1), **limits)
+        self._redis = Redis.from_url(_plain(url), retry=Retry(NoBackoff(), 1), **limits)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._publish_all, name="notices", daemon=True)
         self._thread.start()
 
     def publish(self, task_ids: set[str]) -> None:
-        """Tell the other replicas that these tasks have changed. Returns at once, from any thread."""
+        """Tell the others of these tasks. Returns at once, from any thread."""
         try:
             self._changes.put_nowait(task_ids)
         except queue.Full:
-            return  # the replicas' own look covers it
+            return  # the listeners' own look covers it
 
-    async def listen(self) -> AsyncIterator[set[str]]:
-        """Yield the ids of tasks that other replicas changed, as they tell; ends never."""
-        while True:
-            try:
-                async with AsyncRedis.from_url(self._url) as redis, redis.pubsub() as channel:
-                    await channel.subscribe(CHANNEL)
-                    async for message in channel.listen():
-                        found = self._heard(message)
-                        if found:
-                            yield found
-            except (RedisError, OSError) as error:
-                log.debug("notices.away", error=type(error).__name__)
-            await asyncio.sleep(AWAY_S)
+    def listen(self) -> AsyncIterator[set[str]]:
+        """Yield the ids of tasks that others tell of, as they tell; ends never."""
+        return hear(self._url, self._channel, but=self._origin)
 
     def close(self) -> None:
         """Stop publishing."""
@@ -72,23 +67,13 @@ class Notices:
         self._thread.join(STOP_S)
         self._redis.close()
 
-    def _heard(self, message: dict[str, Any]) -> set[str]:
-        """Return the tasks a message names; none for this replica's own and for anything else."""
-        if message.get("type") != "message":
-            return set()
-        try:
-            said = orjson.loads(message["data"])
-            return set() if said["from"] == self._origin else {str(task) for task in said["tasks"]}
-        except (orjson.JSONDecodeError, LookupError, TypeError):
-            return set()
-
     def _publish_all(self) -> None:
         while not self._stopping.is_set():
             changed = self._next()
             if not changed:
                 continue
             try:
-                self._redis.publish(CHANNEL, orjson.dumps({"from": self._origin, "tasks": sorted(changed)}))
+                self._redis.publish(self._channel, orjson.dumps({"from": self._origin, "tasks": sorted(changed)}))
             except (RedisError, OSError) as error:
                 log.debug("notices.dropped", count=len(changed), error=type(error).__name__)
                 self._stopping.wait(AWAY_S)
@@ -102,3 +87,34 @@ class Notices:
             except queue.Empty:
                 break
         return found
+
+
+async def hear(url: str, channel: str, *, but: str = "") -> AsyncIterator[set[str]]:
+    """Yield the ids of tasks told of on a channel by all but one origin; ends never, whatever Redis does."""
+    while True:
+        try:
+            async with AsyncRedis.from_url(_plain(url)) as redis, redis.pubsub() as heard:
+                await heard.subscribe(channel)
+                async for message in heard.listen():
+                    found = _tasks_in(message, but)
+                    if found:
+                        yield found
+        except (RedisError, OSError) as error:
+            log.debug("notices.away", error=type(error).__name__)
+        await asyncio.sleep(AWAY_S)
+
+
+def _tasks_in(message: dict[str, Any], but: str) -> set[str]:
+    """Return the tasks a message names; none for one from ``but`` and for anything else."""
+    if message.get("type") != "message":
+        return set()
+    try:
+        said = orjson.loads(message["data"])
+        return set() if said["from"] == but else {str(task) for task in said["tasks"]}
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return set()
+
+
+def _plain(url: str) -> str:
+    """Return Celery's form of the broker's URL as the Redis client wants it."""
+    return url.replace("redis+socket://", "unix://", 1)

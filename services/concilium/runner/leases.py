@@ -5,6 +5,7 @@ later than the ledger's.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -86,6 +87,7 @@ class LeaseKeeper:
         self._runner = runner
         self._leases: set[HeldLease] = set()
         self._added = asyncio.Event()
+        self._recalled = asyncio.Event()
 
     def hold(self, lease: Lease, asked_at: float) -> HeldLease:
         """Take a lease that was asked for at ``asked_at`` (`clock.now`)."""
@@ -104,6 +106,11 @@ class LeaseKeeper:
         for held in self._leases:
             held.end("stopping")
 
+    def recall(self, tasks: set[str]) -> None:
+        """Renew at once when a lease of one of these tasks is held: the answer says whether it is lost."""
+        if any(held.lease.task_id in tasks for held in self._leases):
+            self._recalled.set()
+
     async def run(self) -> None:
         """Renew until cancelled."""
         while True:
@@ -111,12 +118,19 @@ class LeaseKeeper:
                 self._added.clear()
                 await self._added.wait()
             every = min((held.lease.ttl_s for held in self._leases), default=1.0) * RENEW_SHARE
-            await asyncio.sleep(every)
+            await self._pause(every)
             self._expire()
             renewed = await self._renew(every)
             self._expire()
             if not renewed:
                 log.warning("leases not renewed", leases=len(self._leases))
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, until something held is recalled."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._recalled.wait()
+        self._recalled.clear()
 
     def _expire(self) -> None:
         """End what was not renewed in time, e.g. because this process was frozen."""

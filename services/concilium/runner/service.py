@@ -12,6 +12,7 @@ import uvloop
 
 from concilium.contracts.base import new_id
 from concilium.home import Home
+from concilium.queue import RECALLED, hear
 from concilium.runner.agent import AgentClient
 from concilium.runner.control import ControlPlane
 from concilium.runner.endpoints import Endpoints
@@ -94,13 +95,21 @@ class Service:
             node = self._node
             steps = Steps(control, agents, self._endpoints, self._promises, self._keeper, progress, node, self.runner)
             self._lanes = {agent: Lane(agent, slots, steps) for agent, slots in self.slots.items()}
-            chores = [asyncio.create_task(chore) for chore in (self._keeper.run(), progress.run(), self._look())]
+            chores = [
+                asyncio.create_task(chore) for chore in (self._keeper.run(), progress.run(), self._look(), self._hear())
+            ]
             self._ready.set()
             log.info("runner started", runner=self.runner, node=node, agents=sorted(self.slots))
             await self._over.wait()
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
+
+    async def _hear(self) -> None:
+        """Hear which tasks need no more work."""
+        assert self._keeper is not None  # noqa: S101 - set before the chores begin
+        async for tasks in hear(self._home.queue_url, RECALLED):
+            self._keeper.recall(tasks)
 
     async def _look(self) -> None:
         """Look for work that no hint came for, each agent every few seconds."""

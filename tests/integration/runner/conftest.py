@@ -10,9 +10,10 @@ from support.runner import Caller
 
 
 @pytest.fixture
-def mesh() -> Iterator[Mesh]:
-    """A started mesh with short leases, the no-op agent and one that probes."""
-    with Mesh.temporary(control_module="support.json_fold", lease_ttl_s=2.0, agents=("noop", "probe")) as running:
+def mesh(request: pytest.FixtureRequest) -> Iterator[Mesh]:
+    """A started mesh with short leases (or the parameter's), the no-op agent and one that probes."""
+    ttl_s: float = getattr(request, "param", 2.0)
+    with Mesh.temporary(control_module="support.json_fold", lease_ttl_s=ttl_s, agents=("noop", "probe")) as running:
         running.start()
         yield running
 

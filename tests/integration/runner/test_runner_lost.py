@@ -5,7 +5,10 @@ import signal
 import time
 
 import aiohttp
+import pytest
+from redis import Redis
 
+from concilium.queue import RECALLED
 from support.mesh import Mesh
 from support.runner import Caller, echo, events_of, runs_of, until, wait
 
@@ -46,6 +49,17 @@ async def test_a_frozen_runner_does_not_commit_under_a_lost_lease(mesh: Mesh, ca
 async def test_a_canceled_task_ends_the_run_at_the_agent(mesh: Mesh, caller: Caller) -> None:
     task = await caller.ask(wait("long", 60))
     await until(lambda: mesh.executions("probe"), mesh)
+    await caller.call("POST", f"/v1/tasks/{task}/cancel", json={})
+    await until(lambda: [line for line in mesh.executions("probe") if line["event"] == "end"], mesh)
+    assert mesh.executions("probe")[-1]["outcome"] == "canceled"
+
+
+@pytest.mark.parametrize("mesh", [1000.0], indirect=True)
+async def test_a_cancel_is_heard_long_before_the_lease_is_renewed(mesh: Mesh, caller: Caller) -> None:
+    task = await caller.ask(wait("long", 600))
+    await until(lambda: mesh.executions("probe"), mesh)
+    with Redis.from_url(mesh.redis_url.replace("redis+socket://", "unix://")) as redis:
+        await until(lambda: redis.pubsub_numsub(RECALLED)[0][1], mesh)
     await caller.call("POST", f"/v1/tasks/{task}/cancel", json={})
     await until(lambda: [line for line in mesh.executions("probe") if line["event"] == "end"], mesh)
     assert mesh.executions("probe")[-1]["outcome"] == "canceled"

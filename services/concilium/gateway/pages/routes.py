@@ -241,8 +241,7 @@ async def task_file(request: Request) -> Response:
 async def cancel(request: Request) -> Response:
     """Cancel the task."""
     gateway, _, task = await _task(request, Scope.WRITE)
-    await gateway.ledger.cancel(task.id, "canceled on its page")
-    gateway.running.sender.kick()
+    await gateway.cancel(task.id, "canceled on its page")
     return RedirectResponse(f"/tasks/{task.id}", 303)
 
 
