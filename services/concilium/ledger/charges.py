@@ -42,8 +42,8 @@ def run_charge(tx: Tx, row: TaskRow, run: StepRow, reported_s: float | None) -> 
     )
 
 
-def engine_charge(tx: Tx, row: TaskRow, use: EngineUse, run: StepRow | None) -> Charge:
-    """Return what was asked of one engine costs; ``run`` is the attempt that asked."""
+def engine_charge(tx: Tx, row: TaskRow, use: EngineUse, agent: str) -> Charge:
+    """Return what was asked of one engine costs; ``agent`` asked, empty: the brain."""
     spent = tx.rules.prices.engine(use)
     return Charge(
         key_id=row.key_id,
@@ -55,5 +55,5 @@ def engine_charge(tx: Tx, row: TaskRow, use: EngineUse, run: StepRow | None) -> 
         input_tokens=use.input_tokens,
         output_tokens=use.output_tokens,
         unpriced=1 if spent is None else use.uncounted,
-        agent=run.agent if run is not None else "",
+        agent=agent,
     )

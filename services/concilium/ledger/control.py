@@ -5,9 +5,10 @@ from concilium.contracts.errors import IllegalTransition, Invalid
 from concilium.contracts.states import StepState, TaskState
 from concilium.contracts.task import DataClass, Problem, Request, Submission, TaskView
 from concilium.ledger.codec import at
-from concilium.ledger.draft import Draft, load, ring_of
+from concilium.ledger.draft import Draft, load
 from concilium.ledger.leases import OUTCOME_UNKNOWN
 from concilium.ledger.models import Submitted
+from concilium.ledger.notes import ring_of
 from concilium.ledger.rows import PRIORITIES, StepRow, view_of
 from concilium.ledger.submit import submit
 from concilium.ledger.turns import advance

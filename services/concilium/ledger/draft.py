@@ -15,14 +15,15 @@ from concilium.contracts.errors import ConciliumError, NotFound
 from concilium.contracts.prices import EngineUse
 from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState, TaskState, check_step, check_task
-from concilium.contracts.task import EventBody, Problem, StateEvent, StepEvent
+from concilium.contracts.task import EventBody, Problem, StateEvent
 from concilium.contracts.turn import Dispatch, Refuse
 from concilium.ledger import schema
 from concilium.ledger.charges import engine_charge, run_charge
 from concilium.ledger.codec import dumps, loads
 from concilium.ledger.models import Ring
+from concilium.ledger.notes import ring_of, step_event, step_move
 from concilium.ledger.rows import STEPS, TASKS, StepRow, TaskRow, step_row, task_row, view_of
-from concilium.ledger.tx import Charge, StepMove, TaskMove, Tx, insert_new, update_of
+from concilium.ledger.tx import Charge, TaskMove, Tx, insert_new, update_of
 
 _TASK = TASKS.where(schema.tasks.c.id == bindparam("task_id"))
 _TASK_STEPS = STEPS.where(schema.steps.c.task_id == bindparam("task_id")).order_by(schema.steps.c.ordinal)
@@ -145,18 +146,12 @@ class Draft:
         before = run.state
         self.change_run(run, state=state.value, **values)
         self.event(step_event(run, problem))
-        self._moved(run, before, values.get("duration_s"))
-
-    def _moved(self, run: StepRow, before: str = "", duration_s: float | None = None) -> None:
-        """Note what an attempt has come to, for whoever counts."""
-        waited_s = max(0.0, self.tx.now - run.not_before) if run.state == StepState.WORKING else 0.0
-        move = StepMove(run.agent, run.skill, run.state, run.attempt, before, waited_s, duration_s, run.node or "")
-        self.tx.moves.append(move)
+        self.tx.moves.append(step_move(run, self.tx.now, before, values.get("duration_s")))
 
     def charge_engines(self, used: Iterable[EngineUse], run: StepRow | None = None) -> None:
         """Charge the task, and the attempt that asked, for what was asked of engines."""
         for use in used:
-            self._charge(engine_charge(self.tx, self.row, use, run), run)
+            self._charge(engine_charge(self.tx, self.row, use, run.agent if run is not None else ""), run)
 
     def _charge(self, charge: Charge, run: StepRow | None) -> None:
         row, currency = self.row, self.tx.rules.prices.currency
@@ -183,14 +178,14 @@ class Draft:
         if not order.delay_s:
             self.rings.append(ring_of(run))
         self.event(step_event(run, None))
-        self._moved(run)
+        self.tx.moves.append(step_move(run, self.tx.now))
 
     def refuse(self, order: Refuse) -> None:
         """Record an attempt that failed without being dispatched."""
         run = self._attempt(order, StepState.FAILED, "{}", 0.0, Effects.NONE)
         run.problem = order.problem.model_dump_json()
         self.event(step_event(run, order.problem))
-        self._moved(run)
+        self.tx.moves.append(step_move(run, self.tx.now))
 
     def _attempt(
         self, order: Dispatch | Refuse, state: StepState, data: str, deadline_s: float, effects: Effects
@@ -286,26 +281,6 @@ def load_task(tx: Tx, task_id: str) -> TaskRow:
     if found is None:
         raise NotFound(f"no task '{task_id}'")
     return task_row(found)
-
-
-def step_event(run: StepRow, problem: Problem | None) -> StepEvent:
-    """Return the event that says what an attempt has become."""
-    return StepEvent(
-        step=run.step,
-        attempt=run.attempt,
-        state=StepState(run.state),
-        agent=run.agent,
-        skill=run.skill,
-        node=run.node,
-        fence=run.fence,
-        duration_s=run.duration_s,
-        problem=problem,
-    )
-
-
-def ring_of(run: StepRow) -> Ring:
-    """Return the doorbell of an attempt."""
-    return Ring(agent=run.agent, step_id=f"{run.task_id}.{run.step}.{run.attempt}")
 
 
 def _columns(row: TaskRow | StepRow, names: Iterable[str]) -> dict[str, object]:

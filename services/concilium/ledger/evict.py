@@ -7,9 +7,10 @@ from concilium.contracts.errors import NotFound
 from concilium.contracts.skill import Effects
 from concilium.contracts.states import StepState
 from concilium.ledger import schema
-from concilium.ledger.draft import load, ring_of
+from concilium.ledger.draft import load
 from concilium.ledger.leases import WORKING, ask_outcome
 from concilium.ledger.models import Ring
+from concilium.ledger.notes import ring_of
 from concilium.ledger.turns import advance
 from concilium.ledger.tx import Tx
 

@@ -8,9 +8,9 @@ from concilium.contracts import limits
 from concilium.contracts.states import TaskState
 from concilium.ledger import schema
 from concilium.ledger.claim import READY
-from concilium.ledger.draft import ring_of
 from concilium.ledger.leases import CLOCK_SLACK_S, WORKING
 from concilium.ledger.models import Ring
+from concilium.ledger.notes import ring_of
 from concilium.ledger.rows import STEPS, step_row
 from concilium.ledger.tx import Tx
 
