@@ -126,12 +126,13 @@ def rotated(stack: Stack) -> str:
 def restored(stack: Stack) -> str:
     """A backup put back by the commands of docs/compose.md: what came after it is gone, the rest is there."""
     kept = _ask(stack, "Read aloud: before the backup")
-    status, said = stack.run("control", "concilium", "backup", f"{HOME}/backups/check.tar.gz")
+    status, said = stack.run("control", "concilium", "backup")
     assert status == 0, said
+    archive = said.partition(":")[0]
     gone = _ask(stack, "Read aloud: after the backup")
     for words in (
         ("stop", "control", "runner", "links"),
-        ("run", "--rm", "-T", "control", "concilium", "restore", f"{HOME}/backups/check.tar.gz", "--force"),
+        ("run", "--rm", "-T", "control", "concilium", "restore", archive, "--force"),
         ("up", "--no-deps", "--no-build", "setup"),
     ):
         done = stack.compose(*words)
