@@ -28,7 +28,7 @@ def invited(name: str = "vps-1", dial: Dial = Dial.HOME, valid_s: float = 3600, 
 
 
 @asynccontextmanager
-async def echo() -> AsyncIterator[int]:
+async def echo(port: int = 0) -> AsyncIterator[int]:
     """Yield the port of an agent that says everything back; ends when its last caller has gone."""
     callers: set[asyncio.Task[None] | None] = set()
 
@@ -43,7 +43,7 @@ async def echo() -> AsyncIterator[int]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(answer, "127.0.0.1", port)
     async with server:
         yield server.sockets[0].getsockname()[1]
     async with asyncio.timeout(60):

@@ -19,7 +19,8 @@ from concilium.nodes.node_end.membership import Membership
 from concilium.nodes.node_end.service import Service
 from concilium.nodes.talk import Question, SigningRequest
 from concilium.nodes.tls import Identity
-from concilium.nodes.wire import LINE_BYTES, LinkBroken, PeerRefused, Stream, dial, end_all
+from concilium.nodes.wire import LINE_BYTES, LinkBroken, LinkSilent, PeerRefused, Stream, dial, end_all
+from support.agents import free_port
 from support.guests import Enrol, echo
 
 QUIET = settings(
@@ -76,6 +77,31 @@ async def test_a_node_tells_home_what_it_has_and_its_time(authority: Authority, 
         said = await stream.hear(WITHIN_S)
         assert '"cpus":' in said
         assert '"clock":' in said
+        await stream.close()
+
+
+async def test_a_node_is_silent_about_itself_until_its_agents_have_started(authority: Authority, enrol: Enrol) -> None:
+    port = free_port()
+    async with listening(enrol(), {"code": port}) as address:
+        assert await facts_at(address, authority) is None
+        async with echo(port):
+            assert '"cpus":' in str(await facts_at(address, authority))
+        # What has started once is not asked again: one agent that is started anew does not stop the others.
+        assert '"cpus":' in str(await facts_at(address, authority))
+
+
+async def facts_at(address: tuple[str, int], authority: Authority) -> str | None:
+    """Return what the node says of itself; None when it closes without a word."""
+    stream = await dial(address, home_identity(authority))
+    await stream.ask("control")
+    await stream.say(Question(ask="facts").model_dump_json())
+    try:
+        return await stream.hear(WITHIN_S)
+    except LinkSilent:
+        raise
+    except LinkBroken:
+        return None
+    finally:
         await stream.close()
 
 
