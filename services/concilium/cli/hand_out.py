@@ -21,11 +21,12 @@ from concilium.home import Home, keep_private
 GROUP = 0o440
 OWN = 0o600
 RECEIVERS: dict[str, tuple[str, ...]] = {
-    "runner": ("runner.key", "mesh.key", "mesh.previous.key"),
-    "agents": ("mesh.key", "mesh.previous.key"),
+    "agents": ("mesh.previous.key", "mesh.key"),
+    "runner": ("runner.key", "mesh.previous.key", "mesh.key"),
     "prometheus": ("mesh.key",),
 }
-"""Receivers of files of `keys/`, as they are there; a file that is not there is not handed out."""
+"""Receivers of files of `keys/`, as they are there; a file that is not there is not handed out. Who takes a key comes
+before who shows it, and the old key before the new, so that in a rotation nobody is refused meanwhile."""
 DATABASE = "database:5432:concilium:concilium"
 """The entry of the control plane's password file (libpq, section 34.16): host, port, database, user."""
 

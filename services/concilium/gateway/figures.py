@@ -116,7 +116,12 @@ def _queues(figures: Figures) -> Iterator[Metric]:
     none: dict[str, float] = dict.fromkeys(figures.agents, 0)
     stats = figures.stats
     yield _gauge("ready_steps", "Steps that may be claimed.", "agent", none | stats.ready)
-    yield _gauge("oldest_ready_seconds", "How long the oldest of them waits.", "agent", none | stats.oldest_s)
+    yield _gauge(
+        "oldest_ready_seconds",
+        "How long the oldest of them waits, those of low priority aside.",
+        "agent",
+        none | stats.oldest_s,
+    )
     known = {agent: depth for agent, depth in figures.depths.items() if depth is not None}
     yield _gauge("queue_depth", "Hints in the queue.", "agent", known)
     yield _gauge("queue_up", "Whether the queue answers.", "", {"": int(len(known) == len(figures.depths))})

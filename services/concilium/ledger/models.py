@@ -167,7 +167,7 @@ class Stats(Model):
     ready: dict[str, int] = Field(default_factory=dict)
     """Agent to number of steps that may be claimed."""
     oldest_s: dict[str, float] = Field(default_factory=dict)
-    """Agent to the seconds that the oldest of these waits."""
+    """Agent to the seconds that the oldest of these waits; those of low priority are meant to wait."""
     leases: int = 0
     thinking: int = 0
     """Turns that wait for an engine."""

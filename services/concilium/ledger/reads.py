@@ -1,10 +1,10 @@
 """Queries on what is committed."""
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, case, func, select
 
 from concilium.contracts.errors import NotFound
 from concilium.contracts.states import StepState, TaskState
-from concilium.contracts.task import Event, TaskView
+from concilium.contracts.task import Event, Priority, TaskView
 from concilium.contracts.turn import StepRun
 from concilium.ledger import schema
 from concilium.ledger.claim import READY
@@ -136,7 +136,8 @@ def counts(conn: Connection, now: float) -> Stats:
     """Return the counts of what there is."""
     box = schema.outbox.c
     by_state = select(_t.state, func.count()).group_by(_t.state)
-    claimable = select(_s.agent, func.count(), func.min(_s.not_before)).where(READY, _s.not_before <= now)
+    urgent = func.min(case((_s.priority < Priority.LOW.rank, _s.not_before)))
+    claimable = select(_s.agent, func.count(), urgent).where(READY, _s.not_before <= now)
     ready = conn.execute(claimable.group_by(_s.agent)).all()
     queued = select(box.state, func.count()).group_by(box.state)
     leased = select(func.count()).select_from(schema.steps).where(WORKING)
@@ -144,7 +145,7 @@ def counts(conn: Connection, now: float) -> Stats:
     return Stats(
         tasks=_numbers(conn, by_state),
         ready={agent: count for agent, count, _ in ready},
-        oldest_s={agent: now - since for agent, _, since in ready},
+        oldest_s={agent: now - since for agent, _, since in ready if since is not None},
         outbox=_numbers(conn, queued),
         leases=conn.execute(leased).scalar_one(),
         thinking=conn.execute(thinking).scalar_one(),

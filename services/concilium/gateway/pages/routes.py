@@ -126,9 +126,15 @@ async def login(request: Request) -> Response:
         max_age=session.LIFETIME_S,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=_over_tls(request, gateway),
     )
     return answer
+
+
+def _over_tls(request: Request, gateway: Gateway) -> bool:
+    """Whether the browser came over TLS: to us, or to the proxy at our public address."""
+    public = urlsplit(gateway.home.config.gateway.public_url)
+    return request.url.scheme == "https" or (public.scheme, public.hostname) == ("https", request.url.hostname)
 
 
 async def logout(request: Request) -> Response:
