@@ -250,3 +250,12 @@ async def test_tasks_are_listed_newest_first_and_page_by_page(mesh: Hands) -> No
     assert [task.id for task in await mesh.ledger.list_tasks(before=ids[1])] == ids[:1]
     assert [task.id for task in await mesh.ledger.list_tasks(key_id="key_1")] == [ids[3], ids[1]]
     assert await mesh.ledger.list_tasks(state=TaskState.FAILED) == []
+
+
+async def test_work_of_low_priority_is_counted_as_ready_and_not_as_waiting_too_long(mesh: Hands) -> None:
+    await mesh.submit("a", priority=Priority.LOW)
+    stats = await mesh.ledger.stats()
+    assert (sum(stats.ready.values()), stats.oldest_s) == (1, {})
+    await mesh.submit("a")
+    stats = await mesh.ledger.stats()
+    assert (sum(stats.ready.values()), len(stats.oldest_s)) == (2, 1)

@@ -84,3 +84,24 @@ def test_a_folder_that_is_missing_is_an_error(home: Home, given: Path) -> None:
     (given / "agents").rmdir()
     with pytest.raises(FileNotFoundError):
         hand_out(home, given, MESH)
+
+
+def test_the_agents_take_a_rotated_key_before_the_runner_shows_it(
+    home: Home, given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_out(home, given, MESH)
+    old = (home.keys / "mesh.key").read_text()
+    (home.keys / "mesh.previous.key").write_text(old)
+    (home.keys / "mesh.key").write_text("new\n")
+    real_replace = Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        done = real_replace(path, target)
+        taken = {file.read_text() for file in (given / "agents").glob("mesh.*key")}
+        assert (given / "runner" / "mesh.key").read_text() in taken
+        assert old in taken
+        return done
+
+    monkeypatch.setattr(Path, "replace", replace)
+    hand_out(home, given, MESH)
+    assert (given / "runner" / "mesh.key").read_text() == "new\n"
