@@ -122,6 +122,10 @@ class Placement:
             self._shares[key] = None if site is None else self._share(site, agent) if site.alive else NOTHING
         return self._shares[key]
 
+    def alone(self, agent: str) -> bool:
+        """Whether no more than one node serves the agent."""
+        return len(list(self._serving(agent))) <= 1
+
     def refused_by(self, work: Work, site: Site) -> str | None:
         """Return the name of the rule that refuses a node the work now, None when it may take it."""
         for rule in self._firm():

@@ -53,6 +53,8 @@ class Lease(Model):
     """Seconds from when the attempt could be claimed to this grant."""
     replies: tuple[str, ...] = ()
     """What the caller answered when asked, oldest first."""
+    alone: bool = True
+    """No other node serves the agent, so every hint of its work comes to this one."""
 
     @property
     def run_id(self) -> str:

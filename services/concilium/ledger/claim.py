@@ -101,6 +101,7 @@ def _grant(draft: Draft, run: StepRow, request: ClaimRequest) -> Lease:
         granted_at=now,
     )
     asked = Request.model_validate_json(draft.row.request)
+    placement = draft.tx.rules.placement() if draft.tx.rules.placement is not None else None
     data = loads(run.input)
     return Lease(
         task_id=run.task_id,
@@ -122,4 +123,5 @@ def _grant(draft: Draft, run: StepRow, request: ClaimRequest) -> Lease:
         grants=run.grants,
         waited_s=max(0.0, now - run.not_before),
         replies=asked.replies,
+        alone=placement is None or placement.alone(run.agent),
     )

@@ -24,6 +24,7 @@ class Lane:
         self._again = False
         self._heard_at = now()
         self._missed_since: float | None = None
+        self._alone = True
 
     async def hint(self) -> None:
         """Work until nothing is claimable, if a slot is free; else leave word for the slots that work.
@@ -44,12 +45,13 @@ class Lane:
     async def look(self) -> bool:
         """Look for work without a hint; return whether the consumer must be deaf.
 
-        It must be when work is found this way twice, `DEAF_S` apart, and no hint was heard since the first.
+        It must be when work is found this way twice, `DEAF_S` apart, and no hint was heard since the first. Where other
+        nodes serve the agent nothing follows from that: their runners hear hints of the same queue.
         """
         started = now()
         if self.stopping or self.busy >= self.slots or started - self._heard_at < IDLE_CLAIM_S:
             return False
-        if not await self._work() or self._heard_at > started:
+        if not await self._work() or self._heard_at > started or not self._alone:
             return False
         log.warning("work found without a hint", agent=self.agent)
         if self._missed_since is None:
@@ -91,6 +93,7 @@ class Lane:
         except ConciliumError as error:
             log.warning("claim not answered", agent=self.agent, error=error.type, detail=error.detail)
             return ()
+        self._alone = all(lease.alone for lease in leases)
         return tuple(self._steps.keeper.hold(lease, asked_at) for lease in leases)
 
     def _wish(self) -> ClaimRequest | None:

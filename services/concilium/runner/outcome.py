@@ -97,5 +97,13 @@ def _meaning(final: Final) -> Outcome:
     if final.state is TaskState.AUTH_REQUIRED:
         return failed("agent-auth-required", "the agent asks for credentials it was not given", retryable=False)
     problem = final.problem or Problem(type=f"agent-{final.state}", detail=f"the agent ended the run as {final.state}")
-    kind = problem.type if _SLUG.fullmatch(problem.type) else f"agent-{final.state}"
-    return Outcome("failed", problem=problem.model_copy(update={"type": kind, "detail": problem.detail[:DETAIL_CHARS]}))
+    return Outcome("failed", problem=told(problem, f"agent-{final.state}"))
+
+
+def told(problem: Problem, kind: str, *, retryable: bool = False) -> Problem:
+    """Return a problem that an agent told as it may be passed on; ``kind`` is its type where the agent's is none."""
+    return Problem(
+        type=problem.type if _SLUG.fullmatch(problem.type) else kind,
+        detail=problem.detail[:DETAIL_CHARS],
+        retryable=problem.retryable or retryable,
+    )

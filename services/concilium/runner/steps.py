@@ -20,7 +20,7 @@ from concilium.runner.control import ControlPlane
 from concilium.runner.endpoints import Endpoints
 from concilium.runner.leases import AtAgent, HeldLease, LeaseKeeper
 from concilium.runner.limits import AGENT_LATE_S, OFFLOAD_BYTES, RETRY_BASE_S, RETRY_MAX_S
-from concilium.runner.outcome import Outcome, failed, outcome_of, unknown
+from concilium.runner.outcome import Outcome, failed, outcome_of, told, unknown
 from concilium.runner.progress import ProgressPost
 from concilium.runner.promises import Promises
 
@@ -118,14 +118,12 @@ class Steps:
                 files = await self._files(held)
                 outcome = await self._ask_agent(held, files, now() + lease.deadline_s)
         except TimeoutError:
-            return failed("agent-timeout", f"no outcome {AGENT_LATE_S:g} s after the deadline", retryable=True)
+            late = failed("agent-timeout", f"no outcome {AGENT_LATE_S:g} s after the deadline", retryable=True)
+            return _once_only(held, late)
         except AgentRefused as error:
-            stale = error.status == 409
-            problem = error.problem.model_copy(update={"retryable": error.problem.retryable or stale})
-            return Outcome("failed", problem=problem)
+            return _once_only(held, self._refused(lease, error))
         except AgentAway as error:
-            detail = f"agent '{lease.agent}' was not reached for {self.patience_s:g} s ({error.reason})"
-            return failed("agent-unreachable", detail, retryable=True)
+            return _once_only(held, self._unreached(lease, error.reason))
         except StaleLease:
             held.end("lost")
             return failed("lease-lost", "the lease ended while files were fetched", retryable=True)
@@ -134,6 +132,16 @@ class Steps:
         for ref, data in outcome.large.values():
             await _patiently(lambda ref=ref, data=data: self.control.put_blob(held.held, ref, data))  # type: ignore[misc]
         return outcome
+
+    def _refused(self, lease: Lease, error: AgentRefused) -> Outcome:
+        if error.status == 503:
+            return self._unreached(lease, error.problem.detail or "the machine it runs on does not answer")
+        stale = error.status == 409
+        return Outcome("failed", problem=told(error.problem, "agent-refused", retryable=stale))
+
+    def _unreached(self, lease: Lease, reason: str) -> Outcome:
+        detail = f"agent '{lease.agent}' was not reached for {self.patience_s:g} s ({reason})"
+        return failed("agent-unreachable", detail, retryable=True)
 
     async def _files(self, held: HeldLease) -> dict[str, bytes]:
         """Return the bytes of every file of the input."""
@@ -179,7 +187,7 @@ class Steps:
         if there.sent and lease.effects is Effects.EXTERNAL and not await self.agents.knows(*_known(there)):
             return unknown(lease)
         body = await _body(files, lambda: to_json(step_request(lease, files, left_s)))
-        return await self._follow(held, there, self.agents.stream(there.endpoint, body))
+        return await self._send(held, there, body)
 
     async def _once_foreign(
         self, held: HeldLease, there: AtAgent, files: Mapping[str, bytes], left_s: float
@@ -193,7 +201,7 @@ class Steps:
                 if there.sent and lease.effects is Effects.EXTERNAL:
                     return unknown(lease)
                 body = await _body(files, lambda: to_json(plain_request(lease, files)))
-                return await self._follow(held, there, self.agents.stream(there.endpoint, body))
+                return await self._send(held, there, body)
         except TimeoutError:
             await self._cancel(held)
             return failed("deadline-exceeded", "the run took longer than its deadline", retryable=False)
@@ -202,6 +210,18 @@ class Steps:
                 raise
             there.run_id = ""
             raise AgentAway(sent=True, reason="the agent forgot the run") from error
+
+    async def _send(self, held: HeldLease, there: AtAgent, body: bytes) -> Outcome:
+        """Send the step. From here on the agent may have seen it, unless sending failed or it was not taken."""
+        before, there.sent = there.sent, True
+        try:
+            return await self._follow(held, there, self.agents.stream(there.endpoint, body))
+        except AgentAway as error:
+            there.sent = before or error.sent
+            raise
+        except AgentRefused:
+            there.sent = before
+            raise
 
     async def _follow(self, held: HeldLease, there: AtAgent, items: AsyncIterator[StreamItem]) -> Outcome:
         async for item in items:
@@ -265,6 +285,12 @@ def _result(job: asyncio.Task[Outcome], lease: Lease) -> Outcome:
         return job.result()
     log.error("step failed in the runner", run_id=lease.run_id, error=type(error).__name__, exc_info=error)
     return failed("runner-error", f"the runner failed unexpectedly ({type(error).__name__})", retryable=True)
+
+
+def _once_only(held: HeldLease, outcome: Outcome) -> Outcome:
+    """Return the outcome; for a step with outside effects that the agent may have seen, that nobody knows it."""
+    may_run = held.at_agent is not None and held.at_agent.sent
+    return unknown(held.lease) if may_run and held.lease.effects is Effects.EXTERNAL else outcome
 
 
 def _known(there: AtAgent) -> tuple[Endpoint, str]:

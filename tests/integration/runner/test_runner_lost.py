@@ -92,6 +92,21 @@ async def test_a_step_survives_the_restart_of_its_agent(mesh: Mesh, caller: Call
     assert [entry["attempt"] for entry in runs_of(await caller.call("GET", f"/v1/tasks/{task}/steps"))] == [1]
 
 
+async def test_a_step_with_outside_effects_is_asked_about_when_its_agent_is_lost_for_good(
+    mesh: Mesh, caller: Caller
+) -> None:
+    task = await caller.ask({**wait("long", 60), "title": "external"})
+    await until(lambda: mesh.executions("probe"), mesh)
+    mesh.kill("probe")
+    deadline = time.monotonic() + 60
+    while (found := await caller.task(task))["state"] == "working":
+        assert time.monotonic() < deadline, mesh.log("runner")[-3000:]
+        await asyncio.sleep(0.1)
+    assert found["state"] == "input-required"
+    assert "outcome is unknown" in found["question"]
+    assert [run["attempt"] for run in runs_of(await caller.call("GET", f"/v1/tasks/{task}/steps"))] == [1]
+
+
 async def test_a_runner_told_to_stop_ends_within_its_grace(mesh: Mesh, caller: Caller) -> None:
     task = await caller.ask(wait("long", 12))
     await until(lambda: mesh.executions("probe"), mesh)
