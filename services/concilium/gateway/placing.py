@@ -33,7 +33,7 @@ def placement_of(home: Home, nodes: Iterable[Node] = (), now: datetime | None = 
 
 async def look(gateway: Gateway) -> None:
     """Take the nodes as they are now."""
-    fresh = placement_of(gateway.home, await gateway.ledger.list_nodes())
+    fresh = placement_of(gateway.home, await gateway.ledger.list_nodes(), gateway.ledger.now())
     if fresh.sites != gateway.placed.current.sites:
         gateway.placed.current = fresh
         log.info("nodes", nodes=[site.node for site in fresh.sites], alive=[s.node for s in fresh.sites if s.alive])

@@ -16,10 +16,12 @@ def run_charge(tx: Tx, row: TaskRow, run: StepRow, reported_s: float | None) -> 
         tx: the transaction that ends it.
         row: its task.
         run: the attempt, still working.
-        reported_s: the seconds it took as its runner says, at most those since the attempt was made; None when nobody
-            says (canceled, lost, too late): then those since it was last granted.
+        reported_s: the seconds it took as its runner says, at most those since it was granted, or since it was made if
+            an earlier holder began it; None when nobody says (canceled, lost, too late): then those since it was last
+            granted.
     """
-    since = run.granted_at if reported_s is None and run.granted_at is not None else run.created_at
+    last = run.granted_at is not None and (reported_s is None or run.grants == 1)
+    since = run.granted_at if last and run.granted_at is not None else run.created_at
     elapsed_s = max(0.0, tx.now - since)
     seconds = elapsed_s if reported_s is None else min(reported_s, elapsed_s)
     node = run.node or ""

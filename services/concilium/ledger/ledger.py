@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterable, Awaitable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from concilium.contracts.base import JSON
@@ -18,6 +19,7 @@ from concilium.ledger import control, leases, outbox, reads, retention, spending
 from concilium.ledger.accounts import Accounts
 from concilium.ledger.attach import attach, store_files
 from concilium.ledger.claim import claim
+from concilium.ledger.codec import at
 from concilium.ledger.collect import collect
 from concilium.ledger.complete import complete
 from concilium.ledger.fleet import Fleet
@@ -145,6 +147,10 @@ class Ledger(Accounts, Fleet):
     ) -> Advanced:
         """Store a thought, charge what it asked of engines, and fold the turn on. Raises `StaleLease`."""
         return await self._write(thinking.commit_thought, task_id, fence, name, value, used=used)
+
+    def now(self) -> datetime:
+        """Return the time by the ledger's clock, which alone decides."""
+        return at(self._store.clock.now())
 
     # Callbacks
 
