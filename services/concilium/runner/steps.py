@@ -1,10 +1,8 @@
 """Carries one leased step out: files, the agent's run, the completion."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import structlog
 
@@ -19,31 +17,13 @@ from concilium.runner.clock import now
 from concilium.runner.control import ControlPlane
 from concilium.runner.endpoints import Endpoints
 from concilium.runner.leases import AtAgent, HeldLease, LeaseKeeper
-from concilium.runner.limits import AGENT_LATE_S, OFFLOAD_BYTES, RETRY_BASE_S, RETRY_MAX_S
+from concilium.runner.limits import AGENT_LATE_S, OFFLOAD_BYTES
 from concilium.runner.outcome import Outcome, failed, outcome_of, told, unknown
+from concilium.runner.patience import Away, patiently, pause
 from concilium.runner.progress import ProgressPost
 from concilium.runner.promises import Promises
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
-
-
-@dataclass
-class Away:
-    """How long an agent has been away, counted from when it was last heard: a long run may be cut off late."""
-
-    patience_s: float
-    tries: int = 0
-    _since: float = 0.0
-    _heard: int = 0
-
-    def too_long(self, there: AtAgent | None) -> bool:
-        """Count a try that failed; return whether the patience is at its end."""
-        heard = there.heard if there is not None else 0
-        if not self.tries or heard > self._heard:
-            self._since, self._heard, self.tries = now(), heard, 0
-        self.tries += 1
-        return now() >= self._since + self.patience_s
 
 
 @dataclass(frozen=True)
@@ -130,7 +110,7 @@ class Steps:
         except ConciliumError as error:
             return failed(f"agent-answer-{error.type}", error.detail[:2000], retryable=False)
         for ref, data in outcome.large.values():
-            await _patiently(lambda ref=ref, data=data: self.control.put_blob(held.held, ref, data))  # type: ignore[misc]
+            await patiently(lambda ref=ref, data=data: self.control.put_blob(held.held, ref, data))  # type: ignore[misc]
         return outcome
 
     def _refused(self, lease: Lease, error: AgentRefused) -> Outcome:
@@ -148,7 +128,7 @@ class Steps:
         files = dict(held.lease.inline)
         for ref in held.lease.files:
             if ref.sha256 not in files:
-                files[ref.sha256] = await _patiently(lambda ref=ref: self.control.get_blob(held.held, ref))  # type: ignore[misc]
+                files[ref.sha256] = await patiently(lambda ref=ref: self.control.get_blob(held.held, ref))  # type: ignore[misc]
         return files
 
     async def _ask_agent(self, held: HeldLease, files: Mapping[str, bytes], deadline: float) -> Outcome:
@@ -172,7 +152,7 @@ class Steps:
                 if error.status != 503 or away.too_long(held.at_agent):
                     self.endpoints.forget(lease.agent)
                     raise
-            await asyncio.sleep(_pause(away.tries))
+            await asyncio.sleep(pause(away.tries))
 
     async def _meet(self, held: HeldLease) -> AtAgent:
         """Find out how the agent is called. An attempt that was granted before may be known there."""
@@ -252,7 +232,7 @@ class Steps:
             except Unavailable as error:
                 tries += 1
                 log.info("completion not answered", run_id=held.lease.run_id, detail=error.detail)
-                await asyncio.wait((held.ended,), timeout=_pause(tries))
+                await asyncio.wait((held.ended,), timeout=pause(tries))
             except StaleLease:
                 # Also the answer when an earlier try was committed and its answer was lost.
                 if not tries:
@@ -302,20 +282,3 @@ async def _body(files: Mapping[str, bytes], build: Callable[[], bytes]) -> bytes
     if sum(map(len, files.values())) <= OFFLOAD_BYTES:
         return build()
     return await asyncio.to_thread(build)
-
-
-async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Call the control plane until it answers; the lease's end cancels this."""
-    tries = 0
-    while True:
-        try:
-            return await call()
-        except Unavailable as error:
-            tries += 1
-            log.info("control plane away", detail=error.detail)
-            await asyncio.sleep(_pause(tries))
-
-
-def _pause(tries: int) -> float:
-    """Return seconds to wait before the next try, with jitter so that runners do not come back all at once."""
-    return float(min(RETRY_BASE_S * 2**tries, RETRY_MAX_S) * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret

@@ -3,7 +3,7 @@
 import pytest
 
 from concilium.contracts.a2a.step import HEADERS
-from concilium.runner import steps
+from concilium.runner import patience
 from concilium.runner.agent import Endpoint
 from concilium.runner.leases import AtAgent
 
@@ -21,13 +21,13 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     told = Clock()
-    monkeypatch.setattr(steps, "now", told)
+    monkeypatch.setattr(patience, "now", told)
     return told
 
 
 def test_the_patience_begins_when_the_agent_is_lost_however_long_it_ran(clock: Clock) -> None:
     there = AtAgent(Endpoint("http://far/a2a", HEADERS, dict, steps=True), "run", sent=True, heard=3)
-    away = steps.Away(10.0)
+    away = patience.Away(10.0)
     clock.at += 3600
     assert not away.too_long(there)
     clock.at += 9
@@ -38,7 +38,7 @@ def test_the_patience_begins_when_the_agent_is_lost_however_long_it_ran(clock: C
 
 def test_an_agent_that_is_heard_again_gets_the_whole_patience_again(clock: Clock) -> None:
     there = AtAgent(Endpoint("http://far/a2a", HEADERS, dict, steps=True), "run", sent=True)
-    away = steps.Away(10.0)
+    away = patience.Away(10.0)
     assert not away.too_long(there)
     clock.at += 9
     there.heard += 1
