@@ -110,13 +110,15 @@ class Stream:
         self.writer.transport.abort()
 
     async def close(self) -> None:
-        """Send what is left and close."""
+        """Send what is left and close; at once when cancelled."""
         self.writer.close()
-        with suppress(*BROKEN, asyncio.CancelledError):
-            async with asyncio.timeout(CLOSE_S):
-                await self.writer.wait_closed()
-                return
-        self.abort()
+        try:
+            with suppress(*BROKEN):
+                async with asyncio.timeout(CLOSE_S):
+                    # Shielded: a cancelled wait would cancel the future that all who close this connection wait for.
+                    await asyncio.shield(self.writer.wait_closed())
+        finally:
+            self.abort()
 
 
 async def dial(address: tuple[str, int], identity: Identity) -> Stream:
