@@ -63,6 +63,9 @@ class Care:
             except ConciliumError as error:
                 log.info("nodes.away", node=guest.node.name, detail=error.detail)
                 pause_s = min(2 * pause_s, CARE_EVERY_S)
+            except Exception:  # a full disk, too many open files: it may pass, and nobody else looks after this node
+                log.exception("nodes.care", node=guest.node.name)
+                pause_s = CARE_EVERY_S
             await asyncio.sleep(pause_s)
 
     async def _look(self, guest: Guest) -> None:
