@@ -7,7 +7,7 @@ from concilium.cli import lifecycle, supervisor
 from concilium.cli.errors import CliError
 from concilium.cli.output import note
 from concilium.contracts.config import LogConfig
-from concilium.contracts.errors import ConciliumError
+from concilium.contracts.errors import ConciliumError, Invalid
 from concilium.contracts.nodes import Dial, split_address
 from concilium.home import Home, keep_private
 from concilium.logs import configure
@@ -42,6 +42,10 @@ def join_mesh(home: Home, token: str, listen: str) -> int:
         note(f"Joining as '{known.joined.name}'; waiting for home")
         try:
             asyncio.run(enrol(known))
+        except Invalid as error:  # nobody has seen the token yet: it is good still
+            raise CliError(
+                error.detail, "free it, or name another with --listen HOST:PORT; the same token will do"
+            ) from error
         except ConciliumError as error:
             known.leave()
             raise CliError(f"home did not take this machine in: {error.detail}", "ask for another token") from error

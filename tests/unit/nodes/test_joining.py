@@ -1,0 +1,31 @@
+"""`concilium nodes join` and what it says when it cannot."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from concilium.cli import joining
+from concilium.cli.errors import CliError
+from concilium.cli.joining import join_mesh
+from concilium.home import Home
+from support.guests import Invite
+
+
+@pytest.fixture(autouse=True)
+def keep_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the umask and the logging of this process as they are."""
+    monkeypatch.setattr(joining, "keep_private", lambda: None)
+    monkeypatch.setattr(joining, "configure", lambda *_, **__: None)
+
+
+def test_a_taken_port_costs_neither_the_token_nor_what_was_joined(invite: Invite, tmp_path: Path) -> None:
+    _, token = invite()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(CliError, match=f"cannot listen on {listen}") as refused:
+            join_mesh(Home(tmp_path / "vps", {}), token, listen)
+    assert "--listen" in refused.value.hint
+    known = Home(tmp_path / "vps", {}).joined
+    assert known is not None
+    assert known.listen == listen
