@@ -12,9 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cryptography import x509
+
 from concilium.contracts.errors import ConciliumError
 from concilium.nodes.authority import Peer
-from concilium.nodes.tls import Identity, peer_behind
+from concilium.nodes.tls import Identity, certificate_behind, peer_behind
 
 LINE_BYTES: Final = 16 * 1024
 CHUNK_BYTES: Final = 64 * 1024
@@ -66,6 +68,10 @@ class Stream:
     def peer(self) -> Peer:
         """Return who is at the other end. Raises `Invalid`."""
         return peer_behind(self.writer.get_extra_info("ssl_object"))
+
+    def certificate(self) -> x509.Certificate:
+        """Return the certificate that the other end has shown. Raises `Invalid`."""
+        return certificate_behind(self.writer.get_extra_info("ssl_object"))
 
     async def say(self, line: str) -> None:
         """Send a line. Raises `LinkBroken`."""

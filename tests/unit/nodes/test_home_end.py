@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,8 @@ from concilium.contracts.base import utc_now
 from concilium.contracts.nodes import Dial, Enrolment, Node, NodeState, Seen
 from concilium.home import Home
 from concilium.keyring import write_private
-from concilium.nodes.authority import Authority, fingerprint_of, requested_key
+from concilium.nodes import authority as authority_room
+from concilium.nodes.authority import NODE_LIFE, Authority, fingerprint_of, requested_key
 from concilium.nodes.home_end import care
 from concilium.nodes.home_end.control_plane import ControlPlane
 from concilium.nodes.home_end.guest import AWAY
@@ -204,8 +206,8 @@ async def test_a_machine_enrols_with_a_token_and_home_keeps_the_secret_of_its_ag
 
 
 @pytest.mark.parametrize("dial_from", list(Dial))
-async def test_a_full_disk_at_home_delays_joining_and_care_and_ends_neither(
-    place: Place, enrol: Enrol, monkeypatch: pytest.MonkeyPatch, dial_from: Dial
+async def test_a_full_disk_at_home_delays_joining_and_renewal_and_ends_neither(
+    place: Place, enrol: Enrol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dial_from: Dial
 ) -> None:
     refused: list[Path] = []
 
@@ -221,15 +223,34 @@ async def test_a_full_disk_at_home_delays_joining_and_care_and_ends_neither(
     machine = enrol(dial=dial_from, address=address, signed=False)
     place.plane.take_in(machine)
     place.plane.change("vps-1", state=NodeState.INVITED, fingerprint=None)
-    async with asyncio.timeout(WITHIN_S):
-        await enrol_at_home(machine)
+    with monkeypatch.context() as days_ago:
+        days_ago.setattr(authority_room, "utc_now", lambda: utc_now() - timedelta(days=3))
+        async with asyncio.timeout(WITHIN_S):
+            await enrol_at_home(machine)
     assert refused
     refused.clear()
-    place.plane.change("vps-1", certificate_until=None)
+    shown = tmp_path / "vps-1" / "keys" / "node.pem"
+    old = shown.read_bytes()
     async with running(NodeLink(machine, Service(machine, {}, lambda: None)).run()):
-        await until(lambda: bool(refused) and place.plane.known["vps-1"].certificate_until is not None)
+        await until(lambda: bool(refused) and shown.read_bytes() != old)
         place.plane.change("vps-1", capabilities=None)
         await until(lambda: place.plane.known["vps-1"].capabilities is not None)
+
+
+@pytest.mark.parametrize("dial_from", list(Dial))
+async def test_a_node_that_shows_an_old_certificate_is_given_another_though_one_was_signed_and_lost(
+    place: Place, enrol: Enrol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dial_from: Dial
+) -> None:
+    address = f"127.0.0.1:{place.meeting}" if dial_from is Dial.NODE else ""
+    with monkeypatch.context() as days_ago:
+        days_ago.setattr(authority_room, "utc_now", lambda: utc_now() - timedelta(days=3))
+        machine = enrol(dial=dial_from, address=address)
+    place.plane.take_in(machine)
+    place.plane.change("vps-1", certificate_until=utc_now() + NODE_LIFE)
+    shown = tmp_path / "vps-1" / "keys" / "node.pem"
+    old = shown.read_bytes()
+    async with running(NodeLink(machine, Service(machine, {}, lambda: None)).run()):
+        await until(lambda: shown.read_bytes() != old)
 
 
 @pytest.mark.parametrize("dial_from", list(Dial))
