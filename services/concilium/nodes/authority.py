@@ -32,7 +32,7 @@ from concilium.keyring import write_private
 AUTHORITY_LIFE = timedelta(days=3650)
 HOME_LIFE = timedelta(days=30)
 NODE_LIFE = timedelta(days=7)
-"""A node that was away for longer has to be invited anew."""
+"""A node that was away for longer has to be invited anew; one whose certificate was not new then, sooner."""
 INVITATION_LIFE = timedelta(hours=1)
 RENEW_AT = 2 / 3
 """A certificate is renewed when less than this part of its life is left."""
