@@ -1,4 +1,4 @@
-"""What ``concilium nodes join`` does on the machine that becomes a node."""
+"""What ``concilium nodes join`` and ``leave`` do on the machine that becomes a node, or was one."""
 
 import asyncio
 import logging
@@ -7,10 +7,26 @@ from concilium.cli import lifecycle, supervisor
 from concilium.cli.errors import CliError
 from concilium.cli.output import note
 from concilium.contracts.config import LogConfig
-from concilium.contracts.errors import ConciliumError
+from concilium.contracts.errors import ConciliumError, Invalid
 from concilium.contracts.nodes import Dial, split_address
 from concilium.home import Home, keep_private
 from concilium.logs import configure
+
+
+def leave_mesh(home: Home) -> str:
+    """Forget the mesh that this machine has joined, its key too; return the node's name there.
+
+    Raises `CliError` when it has joined none, or runs.
+    """
+    from concilium.nodes.node_end.membership import membership  # noqa: PLC0415 - as below
+
+    known = membership(home)
+    if known is None:
+        raise CliError(f"{home.root} has joined no mesh")
+    if lifecycle.running(home) is not None:
+        raise CliError(f"{home.root} runs", "stop it first: `concilium service uninstall`, or `concilium down`")
+    known.leave()
+    return known.joined.name
 
 
 def join_mesh(home: Home, token: str, listen: str) -> int:
@@ -42,6 +58,10 @@ def join_mesh(home: Home, token: str, listen: str) -> int:
         note(f"Joining as '{known.joined.name}'; waiting for home")
         try:
             asyncio.run(enrol(known))
+        except Invalid as error:  # nobody has seen the token yet: it is good still
+            raise CliError(
+                error.detail, "free it, or name another with --listen HOST:PORT; the same token will do"
+            ) from error
         except ConciliumError as error:
             known.leave()
             raise CliError(f"home did not take this machine in: {error.detail}", "ask for another token") from error

@@ -5,6 +5,7 @@ For a home whose other processes are kept by others, as in Docker Compose; `conc
 
 import asyncio
 import sys
+from contextlib import suppress
 
 from concilium.cli import supervisor
 from concilium.cli.processes import node_processes
@@ -17,7 +18,8 @@ ALIVE_EVERY_S = 5.0
 
 async def _sign(home: Home) -> None:
     while True:
-        (home.run / ALIVE).touch()
+        with suppress(OSError):  # a full disk: the mark grows old until there is space
+            (home.run / ALIVE).touch()
         await asyncio.sleep(ALIVE_EVERY_S)
 
 

@@ -19,14 +19,22 @@ def open_for_append(path: Path) -> int:
 
 
 def rotate(path: Path, limit: int = LOG_BYTES) -> bool:
-    """Start the log anew when it is larger than ``limit`` bytes; return whether it was."""
+    """Start the log anew when it is larger than ``limit`` bytes; return whether it was.
+
+    Raises OSError, with everything as it was, when there is no space for the copy.
+    """
     if not path.is_file() or path.stat().st_size <= limit:
         return False
-    for age in range(LOG_FILES, 1, -1):
+    copy = generation(path, 0)
+    try:
+        shutil.copy2(path, copy)
+    except OSError:
+        copy.unlink(missing_ok=True)
+        raise
+    for age in range(LOG_FILES, 0, -1):
         younger = generation(path, age - 1)
         if younger.exists():
             younger.replace(generation(path, age))
-    shutil.copy2(path, generation(path, 1))
     os.truncate(path, 0)
     return True
 

@@ -2,6 +2,7 @@
 
 A user unit runs as you and needs no root; it starts at boot once lingering is on. A system unit runs as the owner of
 the home. Both keep the supervisor in the foreground, which tells systemd when every process is ready (sd_notify(3)).
+On a machine that has joined a mesh the unit keeps the node instead; its supervisor tells nothing.
 """
 
 import os
@@ -27,10 +28,9 @@ Wants=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
-Type=notify
-NotifyAccess=main
+{kind}
 {user}Environment={environment}
-ExecStart={command} up --foreground
+ExecStart={command} {what}
 Restart=always
 RestartSec=5
 TimeoutStartSec=300
@@ -76,10 +76,13 @@ class Service:
         return Path(base) / "systemd" / "user" / UNIT
 
     def text(self) -> str:
-        """Return the unit's file."""
+        """Return the unit's file. Raises `Invalid` for a ``node.json`` that makes no sense."""
         settings = {"CONCILIUM_HOME": str(self.home.root), "PATH": os.environ.get("PATH", os.defpath)}
         settings |= {name: value for name, value in self.home.environ.items() if name.startswith("CONCILIUM_")}
+        node = self.home.joined is not None
         return _UNIT.format(
+            kind="Type=simple" if node else "Type=notify\nNotifyAccess=main",
+            what="nodes join" if node else "up --foreground",
             user=f"User={_owner(self.home.root)}\n" if self.system else "",
             environment=" ".join(_quoted(f"{name}={value}") for name, value in sorted(settings.items())),
             command=" ".join(_quoted(part).replace("$", "$$") for part in (sys.executable, "-m", "concilium.cli")),

@@ -12,14 +12,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TextIO
 
 from concilium.cli import logfile, pidfile
 from concilium.cli.process import Process
 from concilium.cli.processes import log_file, mesh_processes, nodes_mark, pid_file
-from concilium.contracts.base import utc_now
+from concilium.contracts.base import JSON, utc_now
 from concilium.contracts.errors import ConciliumError
 from concilium.home import Home, keep_private
 
@@ -41,8 +41,9 @@ def backoff(failures: int) -> float:
 
 
 def say(text: str) -> None:
-    """Write one line with the time to the supervisor's own log."""
-    print(f"{utc_now():%Y-%m-%dT%H:%M:%SZ} {text}", flush=True)
+    """Write one line with the time to the supervisor's own log; a disk that is full stops nothing."""
+    with suppress(OSError):
+        print(f"{utc_now():%Y-%m-%dT%H:%M:%SZ} {text}", flush=True)
 
 
 @contextmanager
@@ -224,20 +225,35 @@ def stop_leftovers(home: Home) -> None:
 
 async def _watch_nodes(home: Home, changed: Callable[[], None]) -> None:
     """Tell when nodes have come or gone."""
-    known = nodes_mark(home)
+    known = _mark(home, None)
     while True:
         await asyncio.sleep(WATCH_EVERY_S)
-        found = nodes_mark(home)
+        found = _mark(home, known)
         if found != known:
             known = found
             changed()
 
 
+def _mark(home: Home, known: JSON) -> JSON:
+    """Return the mark of the nodes; the one that is known when it cannot be read just now."""
+    try:
+        return nodes_mark(home)
+    except OSError:
+        return known
+
+
 async def _rotate_logs(home: Home, keepers: list[Keeper]) -> None:
+    stuck: set[str] = set()
     while True:
         await asyncio.sleep(ROTATE_EVERY_S)
         for name in (NAME, *(keeper.process.name for keeper in keepers)):
-            logfile.rotate(log_file(home, name))
+            try:
+                logfile.rotate(log_file(home, name))
+                stuck.discard(name)
+            except OSError as error:
+                if name not in stuck:
+                    say(f"the log of {name} cannot be rotated now: {error}")
+                stuck.add(name)
 
 
 def main(beside: Beside | None = None, members: Members = mesh_processes) -> int:

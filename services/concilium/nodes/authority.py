@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -31,11 +32,12 @@ from concilium.keyring import write_private
 AUTHORITY_LIFE = timedelta(days=3650)
 HOME_LIFE = timedelta(days=30)
 NODE_LIFE = timedelta(days=7)
-"""A node that was away for longer has to be invited anew."""
+"""A node that was away for longer has to be invited anew; one whose certificate was not new then, sooner."""
 INVITATION_LIFE = timedelta(hours=1)
 RENEW_AT = 2 / 3
 """A certificate is renewed when less than this part of its life is left."""
 _EARLIER = timedelta(days=1)
+_MAKING = Lock()
 _PREFIX = "urn:concilium:"
 
 
@@ -109,7 +111,14 @@ class Authority:
         return read_certificate(self.certificate_path)
 
     def ensure(self) -> None:
-        """Make the authority where there is none, and home's certificate where there is none or it grows old."""
+        """Make the authority where there is none, and home's certificate where there is none or it grows old.
+
+        One thread at a time: the first invitations may come together.
+        """
+        with _MAKING:
+            self._ensure()
+
+    def _ensure(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.exists:
             key = Ed25519PrivateKey.generate()

@@ -59,7 +59,12 @@ class Identity:
 
 def peer_behind(connection: ssl.SSLObject | ssl.SSLSocket) -> Peer:
     """Return who is at the other end of a connection that was made. Raises `Invalid`."""
+    return peer_of(certificate_behind(connection))
+
+
+def certificate_behind(connection: ssl.SSLObject | ssl.SSLSocket) -> x509.Certificate:
+    """Return the certificate that the other end of a connection has shown. Raises `Invalid`."""
     shown = connection.getpeercert(binary_form=True)
     if shown is None:
         raise Invalid("no certificate was shown")
-    return peer_of(x509.load_der_x509_certificate(shown))
+    return x509.load_der_x509_certificate(shown)

@@ -12,9 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cryptography import x509
+
 from concilium.contracts.errors import ConciliumError
 from concilium.nodes.authority import Peer
-from concilium.nodes.tls import Identity, peer_behind
+from concilium.nodes.tls import Identity, certificate_behind, peer_behind
 
 LINE_BYTES: Final = 16 * 1024
 CHUNK_BYTES: Final = 64 * 1024
@@ -67,6 +69,10 @@ class Stream:
         """Return who is at the other end. Raises `Invalid`."""
         return peer_behind(self.writer.get_extra_info("ssl_object"))
 
+    def certificate(self) -> x509.Certificate:
+        """Return the certificate that the other end has shown. Raises `Invalid`."""
+        return certificate_behind(self.writer.get_extra_info("ssl_object"))
+
     async def say(self, line: str) -> None:
         """Send a line. Raises `LinkBroken`."""
         try:
@@ -110,13 +116,15 @@ class Stream:
         self.writer.transport.abort()
 
     async def close(self) -> None:
-        """Send what is left and close."""
+        """Send what is left and close; at once when cancelled."""
         self.writer.close()
-        with suppress(*BROKEN, asyncio.CancelledError):
-            async with asyncio.timeout(CLOSE_S):
-                await self.writer.wait_closed()
-                return
-        self.abort()
+        try:
+            with suppress(*BROKEN):
+                async with asyncio.timeout(CLOSE_S):
+                    # Shielded: a cancelled wait would cancel the future that all who close this connection wait for.
+                    await asyncio.shield(self.writer.wait_closed())
+        finally:
+            self.abort()
 
 
 async def dial(address: tuple[str, int], identity: Identity) -> Stream:

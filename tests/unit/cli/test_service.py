@@ -11,6 +11,8 @@ import pytest
 
 from concilium.cli.app import run
 from concilium.cli.service import Service
+from concilium.contracts.base import utc_now
+from concilium.contracts.nodes import Dial, Joined
 from concilium.home import Home
 
 ANALYZE = shutil.which("systemd-analyze")
@@ -68,6 +70,25 @@ def test_without_systemd_the_unit_is_written_and_the_commands_are_named(
     assert run(["service", "uninstall"]) == 0
     assert not unit.exists()
     assert run(["service", "uninstall"]) == 0
+
+
+def test_on_a_machine_that_has_joined_the_unit_keeps_the_node(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    joined = Joined(
+        name="vps-1",
+        invitation="inv_1",
+        until=utc_now(),
+        dial=Dial.NODE,
+        address="home.example.org:8443",
+        listen="",
+        agents=("code",),
+    )
+    home.mkdir()
+    (home / "node.json").write_text(joined.model_dump_json())
+    assert run(["service", "install", "--show"]) == 0
+    text = capsys.readouterr().out
+    assert f'ExecStart="{sys.executable}" "-m" "concilium.cli" nodes join\n' in text
+    assert "Type=simple\n" in text
+    assert "notify" not in text.lower()
 
 
 def test_with_systemd_the_unit_is_enabled_started_and_taken_away(

@@ -1,7 +1,9 @@
 """The supervisor restarts what ends, waits longer each time, and leaves nothing behind."""
 
 import asyncio
+import errno
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +94,32 @@ async def test_a_program_that_is_not_there_is_tried_again(
     await until(tried_twice)
     await keeper.stop()
     assert "cannot be started" in said
+
+
+async def test_logs_and_nodes_are_looked_after_again_once_a_full_disk_has_space(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks: list[str] = []
+
+    def full_at_first(what: str, found: object) -> object:
+        looks.append(what)
+        if looks.count(what) < 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return found
+
+    monkeypatch.setattr(supervisor, "ROTATE_EVERY_S", 0.01)
+    monkeypatch.setattr(supervisor, "WATCH_EVERY_S", 0.01)
+    monkeypatch.setattr(supervisor.logfile, "rotate", lambda _: full_at_first("log", found=True))
+    monkeypatch.setattr(supervisor, "nodes_mark", lambda _: full_at_first("nodes", looks.count("nodes")))
+    running = asyncio.create_task(supervisor.supervise(home, members=lambda _: ()))
+    try:
+        await until(lambda: looks.count("log") > 5 and looks.count("nodes") > 5)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+    said = capsys.readouterr().out
+    assert said.count("cannot be rotated now: [Errno 28]") == 1
+    assert "now keeping" in said
 
 
 def test_a_home_has_one_supervisor(home: Home) -> None:

@@ -1,8 +1,11 @@
 """Certificates say what their holder may be, and keys stay where they were made."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from concilium.contracts.base import utc_now
 from concilium.contracts.errors import Conflict, Invalid
 from concilium.home import Home
+from concilium.keyring import write_private
 from concilium.nodes import authority as room
 from concilium.nodes.authority import Authority, Role, certificate_from, issued_by, peer_of, read_certificate, request
 from concilium.nodes.node_end.membership import accept
@@ -38,6 +42,23 @@ def test_keys_can_be_read_by_their_owner_alone_and_are_made_once(authority: Auth
     assert {path.name: path.read_bytes() for path in authority.folder.iterdir()} == before
     for name in ("mesh-ca.key", "link.key"):
         assert stat.S_IMODE((authority.folder / name).stat().st_mode) == 0o600
+
+
+def test_first_invitations_at_once_make_one_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Barrier(2)
+
+    def write_together(path: Path, text: str) -> None:
+        with suppress(BrokenBarrierError):  # nobody else is making one
+            together.wait(0.5)
+        write_private(path, text)
+
+    monkeypatch.setattr(room, "write_private", write_together)
+    made = Authority(tmp_path / "keys")
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(made.ensure) for _ in range(2)]:
+            done.result()
+    assert made.certificate.public_key() == room.read_key(made.key_path).public_key()
+    assert issued_by(read_certificate(made.folder / "link.pem"), made.certificate)
 
 
 def test_homes_certificate_is_replaced_in_time_and_its_key_stays(

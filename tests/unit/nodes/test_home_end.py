@@ -1,10 +1,13 @@
 """Home's end of the links over real sockets, with a list of nodes in the control plane's place."""
 
 import asyncio
+import errno
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +16,10 @@ import pytest
 from concilium.contracts.base import utc_now
 from concilium.contracts.nodes import Dial, Enrolment, Node, NodeState, Seen
 from concilium.home import Home
-from concilium.nodes.authority import Authority, fingerprint_of, requested_key
+from concilium.keyring import write_private
+from concilium.nodes import authority as authority_room
+from concilium.nodes.authority import NODE_LIFE, Authority, fingerprint_of, requested_key
+from concilium.nodes.home_end import care
 from concilium.nodes.home_end.control_plane import ControlPlane
 from concilium.nodes.home_end.guest import AWAY
 from concilium.nodes.home_end.link import HomeLink
@@ -197,6 +203,77 @@ async def test_a_machine_enrols_with_a_token_and_home_keeps_the_secret_of_its_ag
     assert machine.enrolled
     assert place.home.secret("node-vps-1") == machine.signing_request().agent_key
     assert place.plane.refusals == []
+
+
+@pytest.mark.parametrize("dial_from", list(Dial))
+async def test_a_full_disk_at_home_delays_joining_and_renewal_and_ends_neither(
+    place: Place, enrol: Enrol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dial_from: Dial
+) -> None:
+    refused: list[Path] = []
+
+    def full_at_first(path: Path, text: str) -> None:
+        if not refused:
+            refused.append(path)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_private(path, text)
+
+    monkeypatch.setattr(care, "write_private", full_at_first)
+    monkeypatch.setattr(care, "CARE_EVERY_S", 0.05)
+    address = f"127.0.0.1:{place.meeting}" if dial_from is Dial.NODE else ""
+    machine = enrol(dial=dial_from, address=address, signed=False)
+    place.plane.take_in(machine)
+    place.plane.change("vps-1", state=NodeState.INVITED, fingerprint=None)
+    with monkeypatch.context() as days_ago:
+        days_ago.setattr(authority_room, "utc_now", lambda: utc_now() - timedelta(days=3))
+        async with asyncio.timeout(WITHIN_S):
+            await enrol_at_home(machine)
+    assert refused
+    refused.clear()
+    shown = tmp_path / "vps-1" / "keys" / "node.pem"
+    old = shown.read_bytes()
+    async with running(NodeLink(machine, Service(machine, {}, lambda: None)).run()):
+        await until(lambda: bool(refused) and shown.read_bytes() != old)
+        place.plane.change("vps-1", capabilities=None)
+        await until(lambda: place.plane.known["vps-1"].capabilities is not None)
+
+
+@pytest.mark.parametrize("dial_from", list(Dial))
+async def test_a_node_that_shows_an_old_certificate_is_given_another_though_one_was_signed_and_lost(
+    place: Place, enrol: Enrol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dial_from: Dial
+) -> None:
+    address = f"127.0.0.1:{place.meeting}" if dial_from is Dial.NODE else ""
+    with monkeypatch.context() as days_ago:
+        days_ago.setattr(authority_room, "utc_now", lambda: utc_now() - timedelta(days=3))
+        machine = enrol(dial=dial_from, address=address)
+    place.plane.take_in(machine)
+    place.plane.change("vps-1", certificate_until=utc_now() + NODE_LIFE)
+    shown = tmp_path / "vps-1" / "keys" / "node.pem"
+    old = shown.read_bytes()
+    async with running(NodeLink(machine, Service(machine, {}, lambda: None)).run()):
+        await until(lambda: shown.read_bytes() != old)
+
+
+@pytest.mark.parametrize("dial_from", list(Dial))
+async def test_certificates_that_cannot_be_read_for_a_while_delay_joining_and_do_not_end_it(
+    place: Place, enrol: Enrol, monkeypatch: pytest.MonkeyPatch, dial_from: Dial
+) -> None:
+    reading = Identity.context
+    refused: list[bool] = []
+
+    def refused_at_first(self: Identity, *, listens: bool) -> ssl.SSLContext:
+        if not listens and len(refused) < 2:
+            refused.append(listens)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return reading(self, listens=listens)
+
+    monkeypatch.setattr(Identity, "context", refused_at_first)
+    address = f"127.0.0.1:{place.meeting}" if dial_from is Dial.NODE else ""
+    machine = enrol(dial=dial_from, address=address, signed=False)
+    place.plane.take_in(machine)
+    place.plane.change("vps-1", state=NodeState.INVITED, fingerprint=None)
+    async with asyncio.timeout(WITHIN_S):
+        await enrol_at_home(machine)
+    assert len(refused) == 2
 
 
 async def test_a_second_machine_with_the_same_token_is_told_why_not_once(place: Place, enrol: Enrol) -> None:

@@ -19,7 +19,7 @@ from concilium.nodes.node_end.membership import Membership
 from concilium.nodes.node_end.service import Service
 from concilium.nodes.talk import Question, SigningRequest
 from concilium.nodes.tls import Identity
-from concilium.nodes.wire import LINE_BYTES, LinkBroken, LinkSilent, PeerRefused, Stream, dial, end_all
+from concilium.nodes.wire import LINE_BYTES, LinkBroken, LinkSilent, PeerRefused, Stream, connect, dial, end_all
 from support.agents import free_port
 from support.guests import Enrol, echo
 
@@ -230,6 +230,19 @@ async def _served(authority: Authority, address: tuple[str, int]) -> None:
     stream.writer.write(b"still there")
     assert await stream.reader.readexactly(11) == b"still there"
     await stream.close()
+
+
+async def test_who_is_cancelled_while_a_connection_closes_ends_and_the_connection_with_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        stream = await connect(*deaf.getsockname())
+        stream.writer.write(bytes(64 * 1024 * 1024))
+        closing = asyncio.create_task(stream.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await stream.close()
+        assert stream.ended
 
 
 async def test_an_agent_that_does_not_listen_is_said_and_the_link_stays(authority: Authority, enrol: Enrol) -> None:

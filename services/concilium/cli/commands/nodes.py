@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from concilium.cli.joining import join_mesh
+from concilium.cli.joining import join_mesh, leave_mesh
 from concilium.cli.output import line, note, print_json, size, table
 from concilium.cli.session import AsJson, session
 from concilium.contracts.base import JSON, utc_now
 from concilium.contracts.nodes import Dial, Node, NodeList
 
-app = typer.Typer(help="Invite, list, drain and revoke rented nodes; join as one.", no_args_is_help=True)
+app = typer.Typer(help="Invite, list, drain and revoke rented nodes; join as one, and leave.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NODE")]
 
@@ -101,6 +101,14 @@ def join(
     code = join_mesh(session(context).home, token, listen)
     if code:
         raise typer.Exit(code)
+
+
+@app.command()
+def leave(context: typer.Context) -> None:
+    """Forget, on a machine that is a node, its mesh and its key: it can join anew. Home is not told."""
+    name = leave_mesh(session(context).home)
+    line(f"This is no longer node '{name}'; its key is gone")
+    note(f"At home: `concilium nodes revoke {name}`")
 
 
 def _print(found: JSON, as_json: bool) -> None:

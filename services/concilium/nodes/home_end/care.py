@@ -11,7 +11,7 @@ from concilium.contracts.base import utc_now
 from concilium.contracts.errors import ConciliumError
 from concilium.contracts.nodes import Enrolment, Node, Seen
 from concilium.keyring import write_private
-from concilium.nodes.authority import NODE_LIFE, RENEW_AT
+from concilium.nodes.authority import grows_old
 from concilium.nodes.home_end.control_plane import ControlPlane
 from concilium.nodes.home_end.guest import Guest
 from concilium.nodes.node_end.facts import Facts
@@ -63,6 +63,9 @@ class Care:
             except ConciliumError as error:
                 log.info("nodes.away", node=guest.node.name, detail=error.detail)
                 pause_s = min(2 * pause_s, CARE_EVERY_S)
+            except Exception:  # a full disk, too many open files: it may pass, and nobody else looks after this node
+                log.exception("nodes.care", node=guest.node.name)
+                pause_s = CARE_EVERY_S
             await asyncio.sleep(pause_s)
 
     async def _look(self, guest: Guest) -> None:
@@ -72,8 +75,9 @@ class Care:
             middle = (asked_at + utc_now().timestamp()) / 2
             found = Seen(capabilities=facts.capabilities, skew_s=round(facts.clock - middle, 3))
             await self._control.seen(guest.node.name, found)
-            until = guest.node.certificate_until
-            if until is None or until - utc_now() < NODE_LIFE * RENEW_AT:
+            # What it shows and not what was signed: the answer with a new one may have been lost. The spare connections
+            # of a node that dials show the old one for up to a minute more; it is renewed once for each.
+            if grows_old(stream.certificate()):
                 await self._certify(stream, guest.node.name, fingerprint=guest.node.fingerprint)
                 log.info("nodes.renewed", node=guest.node.name)
 

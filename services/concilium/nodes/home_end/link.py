@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
@@ -121,15 +121,22 @@ class HomeLink:
     async def _call(self, node: Node) -> None:
         """Call a machine that was invited and listens, until it has enrolled."""
         while True:
-            with suppress(ConciliumError):
-                stream = await dial(split_address(node.address), self._identity)
-                try:
-                    peer = stream.peer()
-                    if not self._expected(peer):
-                        await self._receive(stream, peer)
-                finally:
-                    await stream.close()
+            try:
+                await self._call_once(node)
+            except ConciliumError as error:
+                log.debug("nodes.uncalled", node=node.name, detail=error.detail)
+            except Exception:  # a full disk, too many open files: it may pass
+                log.exception("nodes.call", node=node.name)
             await asyncio.sleep(CALL_EVERY_S * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
+
+    async def _call_once(self, node: Node) -> None:
+        stream = await dial(split_address(node.address), self._identity)
+        try:
+            peer = stream.peer()
+            if not self._expected(peer):
+                await self._receive(stream, peer)
+        finally:
+            await stream.close()
 
     async def _end(self) -> None:
         await end_all([*self._calls.values(), *(care for _, care in self._guests.values())])

@@ -73,6 +73,10 @@ class NodeLink:
                 self._note(error)
                 failures += 1
                 log.info("nodes.away", detail=error.detail, failures=failures)
+            except Exception:  # a full disk, too many open files: it may pass
+                failures += 1
+                log.exception("nodes.spare")
+            if failures:
                 await asyncio.sleep(backoff(failures))
 
     async def _spare(self) -> None:

@@ -99,7 +99,7 @@ def accept(home: Home, token: Token, listen: str) -> Membership:
         if known.enrolled:
             raise Conflict(
                 f"{home.root} is node '{known.joined.name}' already; start it with `concilium nodes join` alone, "
-                "or name another folder with CONCILIUM_HOME"
+                "or run `concilium nodes leave` first to join anew"
             )
         known.leave()
     for agent in token.agents:
