@@ -16,6 +16,17 @@ REQUEST = "Read this invoice, run this script on its text, read the result aloud
 TOTAL = "6795.12"
 """What the script finds on the invoice."""
 WAIT_S = 180
+CLOSED = {
+    "mesh.localhost": ("/metrics", "/metrics/targets", "/runner/v1/claim"),
+    "n8n.localhost": (
+        "/webhook/concilium/ask",
+        "/Webhook/concilium/ask-async",
+        "/form/concilium-approval",
+        "/rest/owner/setup",
+        "/rest/owner/setup/",
+    ),
+}
+"""What Caddy keeps from outside, by site."""
 SKILLS = ["vision.ocr", "code.run", "tts.speak"]
 
 
@@ -102,9 +113,13 @@ def behind_tls(stack: Stack) -> str:
             answer = http.get(path, extensions={"sni_hostname": site}).raise_for_status()
             assert "max-age" in answer.headers["strict-transport-security"], answer.headers
             assert answer.headers["x-content-type-options"] == "nosniff", answer.headers
-            if site.startswith("mesh"):
-                for inside in ("/metrics", "/runner/v1/claim"):
-                    assert http.post(inside, extensions={"sni_hostname": site}).status_code == 404, inside
+            for closed in CLOSED[site]:
+                refused = http.post(closed, extensions={"sni_hostname": site})
+                # n8n says more than nothing where it has no webhook or form.
+                assert (refused.status_code, refused.content) == (404, b""), f"{closed}: {refused.text}"
+            if site.startswith("n8n"):
+                # Callbacks come in: it is n8n that knows no such execution.
+                assert http.post("/webhook-waiting/1", extensions={"sni_hostname": site}).content
     plain = httpx.get(f"http://{CADDY_ADDRESS}/health", headers={"Host": "mesh.localhost"})
     assert plain.headers["location"] == "https://mesh.localhost/health", plain
     return "mesh and n8n, certificates verified"
