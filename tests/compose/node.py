@@ -24,7 +24,7 @@ def build(stack: Stack) -> None:
 
 
 def joins_and_works(stack: Stack) -> str:
-    """Home dials the node; started anew without its token, the node speaks while home's own voice is away; revoked, it is let go."""
+    """Home dials the node; its token removed, it is started anew; home's own voice away, it speaks; revoked, it goes."""
     address = gateway(stack)
     said = _told(stack, "nodes", "invite", NAME, "--address", f"{address}:8443", "--agents", "tts", "--json")
     token = json.loads(said)["command"].split()[-1]
@@ -38,11 +38,11 @@ def joins_and_works(stack: Stack) -> str:
         try:
             good(_compose(stack, own, "up", "--detach", "--no-build"))
             _until(lambda: _node(stack)["state"] == "enrolled", lambda: _log(stack, own))
-            file.unlink()
-            for again in ("restart", "up --detach --no-build --force-recreate"):
-                good(_compose(stack, own, *again.split()))
             # Its agents start once it has enrolled.
             status = ("exec", "-T", "node", "concilium", "status")
+            _until(lambda: _compose(stack, own, *status).returncode == 0, lambda: _log(stack, own))
+            file.unlink()
+            good(_compose(stack, own, "restart"))
             _until(lambda: _compose(stack, own, *status).returncode == 0, lambda: _log(stack, own))
             return _works(stack)
         finally:
