@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from compose.stack import CADDY_ADDRESS, HOME, ROOT, Stack
+from compose.stack import CADDY_ADDRESS, HOME, PROJECT, ROOT, Stack
 
 EXAMPLES = ROOT / "examples"
 REQUEST = "Read this invoice, run this script on its text, read the result aloud"
@@ -139,26 +139,39 @@ def rotated(stack: Stack) -> str:
 
 
 def restored(stack: Stack) -> str:
-    """A backup put back by the commands of docs/compose.md: what came after it is gone, the rest is there."""
+    """A backup put back by the commands of docs/compose.md, where n8n has run under a key that is not in the backup.
+
+    What came after the backup is gone, the rest is there, n8n has the key of the backup.
+    """
     kept = _ask(stack, "Read aloud: before the backup")
     status, said = stack.run("control", "concilium", "backup")
     assert status == 0, said
     archive = said.partition(":")[0]
     gone = _ask(stack, "Read aloud: after the backup")
+    _keep_another_key(stack)
     for words in (
         ("stop", "control", "runner", "links"),
         ("run", "--rm", "-T", "control", "concilium", "restore", archive, "--force"),
+        ("rm", "--stop", "--force", "n8n"),
         ("up", "--no-deps", "--no-build", "setup"),
     ):
         done = stack.compose(*words)
         assert done.returncode == 0, done.stdout + done.stderr
+    stack.docker("volume", "rm", f"{PROJECT}_n8n")
     stack.up()
     status, said = stack.run("control", "concilium", "tasks", "show", kept)
     assert (status, kept in said) == (0, True), said
     status, said = stack.run("control", "concilium", "tasks", "show", gone)
     assert status == 1, said
     over_the_api(stack)
-    return "the task before the backup is there, the one after is not"
+    through_n8n(stack)
+    return "the task before the backup is there, the one after is not; n8n with its key"
+
+
+def _keep_another_key(stack: Stack) -> None:
+    """Have n8n's own settings hold what it writes on a machine where another mesh began."""
+    settings = stack.volume("n8n") / "config"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "encryptionKey": "of-another-mesh"}))
 
 
 def _ask(stack: Stack, text: str) -> str:

@@ -24,7 +24,7 @@ def build(stack: Stack) -> None:
 
 
 def joins_and_works(stack: Stack) -> str:
-    """Home dials the node; its token removed, it is started anew; home's own voice away, it speaks; revoked, it goes."""
+    """Home dials the node; started anew without its token, it speaks for home's voice; revoked, it is let go."""
     address = gateway(stack)
     said = _told(stack, "nodes", "invite", NAME, "--address", f"{address}:8443", "--agents", "tts", "--json")
     token = json.loads(said)["command"].split()[-1]
