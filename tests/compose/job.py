@@ -78,8 +78,11 @@ def by_the_command(stack: Stack) -> str:
     """What the owner does inside the control container."""
     status, said = stack.run("control", "concilium", "status")
     assert (status, "ledger" in said) == (0, True), said
-    status, said = stack.run("control", "concilium", "ask", "Read aloud: hello", timeout_s=WAIT_S)
+    out = f"{HOME}/out"
+    status, said = stack.run("control", "concilium", "ask", "Read aloud: hello", "--out", out, timeout_s=WAIT_S)
     assert (status, "speech.wav" in said) == (0, True), said
+    copied = stack.docker.run("cp", f"{stack.container('control')}:{out}", "-")
+    assert b"speech.wav" in copied.stdout, copied.stderr
     status, said = stack.run("control", "concilium", "keys", "create", "guest", "--scope", "tasks:read")
     assert (status, "ck_" in said) == (0, True), said
     status, said = stack.run("control", "concilium", "backup")
