@@ -9,13 +9,24 @@ from typing import Any
 
 import httpx
 
-from compose.stack import CADDY_ADDRESS, HOME, ROOT, Stack
+from compose.stack import CADDY_ADDRESS, HOME, PROJECT, ROOT, Stack
 
 EXAMPLES = ROOT / "examples"
 REQUEST = "Read this invoice, run this script on its text, read the result aloud"
 TOTAL = "6795.12"
 """What the script finds on the invoice."""
 WAIT_S = 180
+CLOSED = {
+    "mesh.localhost": ("/metrics", "/metrics/targets", "/runner/v1/claim"),
+    "n8n.localhost": (
+        "/webhook/concilium/ask",
+        "/Webhook/concilium/ask-async",
+        "/form/concilium-approval",
+        "/rest/owner/setup",
+        "/rest/owner/setup/",
+    ),
+}
+"""What Caddy keeps from outside, by site."""
 SKILLS = ["vision.ocr", "code.run", "tts.speak"]
 
 
@@ -67,8 +78,11 @@ def by_the_command(stack: Stack) -> str:
     """What the owner does inside the control container."""
     status, said = stack.run("control", "concilium", "status")
     assert (status, "ledger" in said) == (0, True), said
-    status, said = stack.run("control", "concilium", "ask", "Read aloud: hello", timeout_s=WAIT_S)
+    out = f"{HOME}/out"
+    status, said = stack.run("control", "concilium", "ask", "Read aloud: hello", "--out", out, timeout_s=WAIT_S)
     assert (status, "speech.wav" in said) == (0, True), said
+    copied = stack.docker.run("cp", f"{stack.container('control')}:{out}", "-")
+    assert b"speech.wav" in copied.stdout, copied.stderr
     status, said = stack.run("control", "concilium", "keys", "create", "guest", "--scope", "tasks:read")
     assert (status, "ck_" in said) == (0, True), said
     status, said = stack.run("control", "concilium", "backup")
@@ -102,9 +116,13 @@ def behind_tls(stack: Stack) -> str:
             answer = http.get(path, extensions={"sni_hostname": site}).raise_for_status()
             assert "max-age" in answer.headers["strict-transport-security"], answer.headers
             assert answer.headers["x-content-type-options"] == "nosniff", answer.headers
-            if site.startswith("mesh"):
-                for inside in ("/metrics", "/runner/v1/claim"):
-                    assert http.post(inside, extensions={"sni_hostname": site}).status_code == 404, inside
+            for closed in CLOSED[site]:
+                refused = http.post(closed, extensions={"sni_hostname": site})
+                # n8n says more than nothing where it has no webhook or form.
+                assert (refused.status_code, refused.content) == (404, b""), f"{closed}: {refused.text}"
+            if site.startswith("n8n"):
+                # Callbacks come in: it is n8n that knows no such execution.
+                assert http.post("/webhook-waiting/1", extensions={"sni_hostname": site}).content
     plain = httpx.get(f"http://{CADDY_ADDRESS}/health", headers={"Host": "mesh.localhost"})
     assert plain.headers["location"] == "https://mesh.localhost/health", plain
     return "mesh and n8n, certificates verified"
@@ -124,26 +142,39 @@ def rotated(stack: Stack) -> str:
 
 
 def restored(stack: Stack) -> str:
-    """A backup put back by the commands of docs/compose.md: what came after it is gone, the rest is there."""
+    """A backup put back by the commands of docs/compose.md, where n8n has run under a key that is not in the backup.
+
+    What came after the backup is gone, the rest is there, n8n has the key of the backup.
+    """
     kept = _ask(stack, "Read aloud: before the backup")
     status, said = stack.run("control", "concilium", "backup")
     assert status == 0, said
     archive = said.partition(":")[0]
     gone = _ask(stack, "Read aloud: after the backup")
+    _keep_another_key(stack)
     for words in (
         ("stop", "control", "runner", "links"),
         ("run", "--rm", "-T", "control", "concilium", "restore", archive, "--force"),
+        ("rm", "--stop", "--force", "n8n"),
         ("up", "--no-deps", "--no-build", "setup"),
     ):
         done = stack.compose(*words)
         assert done.returncode == 0, done.stdout + done.stderr
+    stack.docker("volume", "rm", f"{PROJECT}_n8n")
     stack.up()
     status, said = stack.run("control", "concilium", "tasks", "show", kept)
     assert (status, kept in said) == (0, True), said
     status, said = stack.run("control", "concilium", "tasks", "show", gone)
     assert status == 1, said
     over_the_api(stack)
-    return "the task before the backup is there, the one after is not"
+    through_n8n(stack)
+    return "the task before the backup is there, the one after is not; n8n with its key"
+
+
+def _keep_another_key(stack: Stack) -> None:
+    """Have n8n's own settings hold what it writes on a machine where another mesh began."""
+    settings = stack.volume("n8n") / "config"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "encryptionKey": "of-another-mesh"}))
 
 
 def _ask(stack: Stack, text: str) -> str:

@@ -24,21 +24,25 @@ def build(stack: Stack) -> None:
 
 
 def joins_and_works(stack: Stack) -> str:
-    """Home dials the node; with home's own voice away, the node speaks; revoked, it is let go."""
+    """Home dials the node; started anew without its token, it speaks for home's voice; revoked, it is let go."""
     address = gateway(stack)
     said = _told(stack, "nodes", "invite", NAME, "--address", f"{address}:8443", "--agents", "tts", "--json")
     token = json.loads(said)["command"].split()[-1]
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        file = Path(folder) / "node-token"
-        file.touch(mode=0o400)
+        Path(folder).chmod(0o755)
+        file = Path(folder) / "token"
+        file.touch(mode=0o600)
         file.write_text(token + "\n")
         os.chown(file, UID, UID)
-        own = {"NODE_TOKEN": str(file), "NODE_ADDRESS": address}
+        own = {"NODE_GIVEN": folder, "NODE_ADDRESS": address}
         try:
             good(_compose(stack, own, "up", "--detach", "--no-build"))
             _until(lambda: _node(stack)["state"] == "enrolled", lambda: _log(stack, own))
             # Its agents start once it has enrolled.
             status = ("exec", "-T", "node", "concilium", "status")
+            _until(lambda: _compose(stack, own, *status).returncode == 0, lambda: _log(stack, own))
+            file.unlink()
+            good(_compose(stack, own, "restart"))
             _until(lambda: _compose(stack, own, *status).returncode == 0, lambda: _log(stack, own))
             return _works(stack)
         finally:

@@ -1,5 +1,6 @@
 """What docker-compose.yml says, with every profile: judged without starting anything."""
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -8,6 +9,9 @@ from typing import Any
 import yaml
 
 from compose.stack import ROOT, client
+
+ONE_CPU = {**os.environ, "CPUS": "1", "VLLM_CPUS": "1"}
+"""Settings for a machine with one processor: Docker refuses a container that may use more than there are."""
 
 PROFILES = ("tls", "gpu", "monitoring")
 FILES = ("docker-compose.yml", "infra/compose/vps.yml")
@@ -29,6 +33,7 @@ def as_written(file: str) -> dict[str, Any]:
     done = subprocess.run(
         [*client(), "--project-directory", ".", "--file", file, *profiles, "config"],
         cwd=ROOT,
+        env=ONE_CPU,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -78,6 +83,8 @@ def _wrong(name: str, made: dict[str, Any]) -> Iterator[str]:
         yield "no health check"
     if missing := [limit for limit in ("mem_limit", "cpus", "pids_limit") if not made.get(limit)]:
         yield f"no {', '.join(missing)}"
+    if float(made.get("cpus", 0)) > 1:
+        yield f"does not start on one processor, it may use {made['cpus']}"
     if not TAG.fullmatch(made["image"]):
         yield f"image {made['image']} is not pinned"
     if name not in ONCE and made.get("restart") != "unless-stopped":
