@@ -141,7 +141,7 @@ class ChaosMesh(Mesh):
             return {"CONCILIUM_GATEWAY__PORT": str(self._ports[name])}
         if kind == "runner":
             port = self._ports[self.link_names[number]]
-            return {"CONCILIUM_GATEWAY__PORT": str(port), "CONCILIUM_RUNNER__NODE": f"home-{number + 1}"}
+            return {"CONCILIUM_GATEWAY__PORT": str(port)}
         return {}
 
     def _ready(self, name: str) -> bool:

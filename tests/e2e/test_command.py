@@ -159,7 +159,7 @@ def test_agents_gc_config_and_version_answer_in_words_and_in_json(mesh: Mesh) ->
 
 def test_the_doctor_says_what_it_found(mesh: Mesh) -> None:
     report = json.loads(mesh.run("doctor", "--json").stdout)
-    assert {"python", "config", "redis", "sandbox", "vision", "tts", "ports", "disk", "home", "keys"} <= {
+    assert {"python", "config", "redis", "sandbox", "code", "ports", "disk", "home", "keys"} <= {
         finding["check"] for finding in report["findings"]
     }
     for finding in report["findings"]:

@@ -129,12 +129,15 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 
 def _status_of_others(current: Session, said: dict[str, JSON], *, as_json: bool) -> None:
     """Show what a control plane says whose processes somebody else looks after, such as Docker Compose."""
-    whole = said.get("ready") is True
+    whole, refused = said.get("ready") is True, lifecycle.refusal(current.home)
     if as_json:
-        print_json({"home": str(current.home.root), "url": current.local_url, "ready": whole, "parts": said})
+        about = {"home": str(current.home.root), "url": current.local_url, "ready": whole}
+        print_json(about | {"accepting": not refused, "refusal": refused, "parts": said})
     else:
         table(("part", "state"), ((part, str(said[part])) for part in ("ledger", "disk", "queue")), empty="")
         note("Not started by `concilium up`; under Docker Compose, `docker compose ps` shows every process")
+        if refused:
+            note(f"New tasks are refused: {refused}", style="red")
     if not whole:
         raise typer.Exit(1)
 
