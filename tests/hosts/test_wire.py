@@ -68,7 +68,9 @@ async def test_what_a_host_did_while_it_was_away_for_longer_than_every_deadline_
     again = await caller.ask(result("b"))
     assert (await caller.ended(again))["state"] == "completed"
     assert await caller.task(task) == ended
-    assert far.starts(task) == [f"{task}.a.1"]
+    # What was sent into the cut may arrive late and begin an attempt that nobody waits for; none begins twice.
+    began = far.starts(task)
+    assert len(set(began)) == len(began)
 
 
 @pytest.mark.parametrize("shift", ["+400d", "-2d"])

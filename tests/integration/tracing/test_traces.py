@@ -249,7 +249,7 @@ async def test_only_the_wanted_part_of_the_traces_is_sent(otlp: Receiver) -> Non
             caller = Caller(mesh, session)
             unseen = await caller.ended((await ask(caller, echo()))["id"])
             wanted = await caller.ended((await ask(caller, echo(), headers={"traceparent": CALLER}))["id"])
-            connected(await traced(otlp, mesh, wanted["trace_id"], "step", "POST /v1/ask"), above=CALLER[36:52])
+            connected(await traced(otlp, mesh, wanted["trace_id"], "step", "call", "POST /v1/ask"), above=CALLER[36:52])
     assert not otlp.of(unseen["trace_id"])
 
 
