@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -195,7 +195,7 @@ def refusal(home: Home) -> str:
     """Return why the control plane takes no new tasks for lack of space; empty when it takes them or does not run."""
     for process in mesh_processes(home):
         if process.name == "control":
-            return _disk_word(process)
+            return disk_word(_said(process))
     return ""
 
 
@@ -216,9 +216,8 @@ def _said(process: Process) -> dict[str, JSON]:
     return said if isinstance(said, dict) and "ledger" in said else {}
 
 
-def _disk_word(process: Process) -> str:
+def disk_word(said: Mapping[str, JSON]) -> str:
     """Return what a control plane that is well otherwise says of its disk; empty for anything else."""
-    said = _said(process)
     full = said.get("ledger") == "ok" and said.get("disk") != "ok"
     return str(said["disk"]) if full else ""
 
@@ -230,7 +229,7 @@ def _ready(process: Process) -> bool:
         except httpx.HTTPError:
             return False
         # A control plane whose disk is full runs: it ends what was begun and shows what there is.
-        return found == httpx.codes.OK or (process.name == "control" and bool(_disk_word(process)))
+        return found == httpx.codes.OK or (process.name == "control" and bool(disk_word(_said(process))))
     if process.socket is not None:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(process.socket)) == 0

@@ -129,7 +129,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 
 def _status_of_others(current: Session, said: dict[str, JSON], *, as_json: bool) -> None:
     """Show what a control plane says whose processes somebody else looks after, such as Docker Compose."""
-    whole, refused = said.get("ready") is True, lifecycle.refusal(current.home)
+    whole, refused = said.get("ready") is True, lifecycle.disk_word(said)
     if as_json:
         about = {"home": str(current.home.root), "url": current.local_url, "ready": whole}
         print_json(about | {"accepting": not refused, "refusal": refused, "parts": said})
