@@ -7,15 +7,15 @@ import pytest
 
 from concilium.contracts.nodes import NodeState
 from support.hosts import Hosts
-from support.hosts.rent import FarLandlord, FarRented, far_landlord
-from support.rented import until
+from support.hosts.rent import FarLandlord, FarRented
+from support.rented import landlord, until
 
 TASKS = 6
 
 
 @pytest.fixture(scope="module")
 def place(hosts: Hosts) -> Iterator[FarLandlord]:
-    with far_landlord() as running:
+    with landlord(FarLandlord, "0.0.0.0") as running:
         yield running
 
 

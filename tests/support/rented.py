@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -242,9 +242,12 @@ class Landlord:
         return until(look, f"{task} is over: {self.runs(task)}")
 
 
+Kind = TypeVar("Kind", bound=Landlord)
+
+
 @contextlib.contextmanager
-def landlord() -> Iterator[Landlord]:
-    """Yield a started mesh that meets nodes; stop it and all that joined at the end."""
+def landlord(kind: type[Kind], meets_at: str = "127.0.0.1") -> Iterator[Kind]:
+    """Yield a started mesh that meets nodes at an address; stop it and all that joined at the end."""
     with tempfile.TemporaryDirectory(prefix="rent-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         home, gates, first = folder / "home", folder / "gates", free_ports(2)
@@ -258,11 +261,11 @@ def landlord() -> Iterator[Landlord]:
             "HOME": str(home),
             "GATEWAY__PORT": str(first),
             "AGENTS__START": "[]",
-            "NODES__LISTEN": f"127.0.0.1:{first + 1}",
+            "NODES__LISTEN": f"{meets_at}:{first + 1}",
             "LEDGER__LEASE_TTL_S": "4",
         }
         mesh = Mesh(home, plain | {f"CONCILIUM_{key}": value for key, value in own.items()})
-        place = Landlord(mesh, f"http://127.0.0.1:{first}", first + 1, gates, folder)
+        place = kind(mesh, f"http://127.0.0.1:{first}", first + 1, gates, folder)
         try:
             up = mesh.run("up")
             assert up.returncode == 0, up.stderr

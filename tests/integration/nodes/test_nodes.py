@@ -17,7 +17,7 @@ from support.rented import Landlord, Rented, kill, landlord, until
 
 @pytest.fixture(scope="module")
 def mesh() -> Iterator[Landlord]:
-    with landlord() as running:
+    with landlord(Landlord) as running:
         yield running
 
 

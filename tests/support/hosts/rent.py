@@ -1,16 +1,11 @@
 """A mesh at home and machines on hosts of their own, which dial home over their wires."""
 
-import contextlib
-import os
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from concilium.contracts.base import JSON
-from support.command import CONCILIUM, Mesh, free_ports
+from support.command import CONCILIUM
 from support.hosts.host import Host
-from support.rented import MANIFEST, SKILLS, Landlord, Rented
+from support.rented import Landlord, Rented
 
 
 @dataclass
@@ -60,34 +55,3 @@ class FarLandlord(Landlord):
         """Let a machine go."""
         self.call("DELETE", f"/v1/nodes/{machine.name}")
         machine.stop()
-
-
-@contextlib.contextmanager
-def far_landlord() -> Iterator[FarLandlord]:
-    """Yield a started mesh that meets nodes; stop it and all that joined at the end."""
-    with tempfile.TemporaryDirectory(prefix="rent-", ignore_cleanup_errors=True) as name:
-        folder = Path(name).resolve()
-        home, gates, first = folder / "home", folder / "gates", free_ports(2)
-        gates.mkdir()
-        agent = home / "agents" / "bell"
-        agent.mkdir(parents=True)
-        (agent / "agent.yaml").write_text(MANIFEST)
-        (agent / "skills.py").write_text(SKILLS)
-        plain = {key: value for key, value in os.environ.items() if not key.startswith("CONCILIUM_")}
-        own = {
-            "HOME": str(home),
-            "GATEWAY__PORT": str(first),
-            "AGENTS__START": "[]",
-            "NODES__LISTEN": f"0.0.0.0:{first + 1}",
-            "LEDGER__LEASE_TTL_S": "4",
-        }
-        mesh = Mesh(home, plain | {f"CONCILIUM_{key}": value for key, value in own.items()})
-        place = FarLandlord(mesh, f"http://127.0.0.1:{first}", first + 1, gates, folder)
-        try:
-            up = mesh.run("up")
-            assert up.returncode == 0, up.stderr
-            yield place
-        finally:
-            for machine in place.rented:
-                machine.stop()
-            mesh.run("down")
