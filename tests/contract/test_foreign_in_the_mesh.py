@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from contract.subjects import FOREIGN
 from support.agents import free_port
 from support.mesh import GATEWAY, Mesh
-from support.runner import Caller, runs_of, until
+from support.runner import Caller, calling, runs_of, until
 
 KEY = "a-key-of-its-own"
 LONG = "word " * 60
@@ -104,8 +103,8 @@ def mesh(server: Server) -> Iterator[Mesh]:
 
 @pytest.fixture
 async def caller(mesh: Mesh) -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
-        yield Caller(mesh, session)
+    async with calling(mesh) as found:
+        yield found
 
 
 async def test_a_request_in_plain_words_reaches_the_foreign_agent(server: Server) -> None:
@@ -115,8 +114,7 @@ async def test_a_request_in_plain_words_reaches_the_foreign_agent(server: Server
         mesh.environ["CONCILIUM_RUNNER__AGENTS"] = json.dumps(urls)
         add_to(mesh)
         mesh.start()
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
-            caller = Caller(mesh, session)
+        async with calling(mesh) as caller:
             made = await caller.call("POST", "/v1/ask", json={"text": "Caesar cipher: attack at dawn"})
             task = await caller.ended(made["id"])
         assert task["state"] == "completed", task

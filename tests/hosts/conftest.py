@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterator, Iterator
 
-import aiohttp
 import pytest
 
 from support.hosts import Host, Hosts, why_not
 from support.hosts.remote import RemoteAgent, install
 from support.mesh import Mesh
-from support.runner import Caller
+from support.runner import Caller, calling
 
 
 @pytest.fixture(scope="session")
@@ -51,5 +50,5 @@ def host(far: RemoteAgent) -> Iterator[Host]:
 
 @pytest.fixture
 async def caller(mesh: Mesh) -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
-        yield Caller(mesh, session)
+    async with calling(mesh) as found:
+        yield found

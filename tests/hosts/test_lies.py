@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import aiohttp
 import psutil
 import pytest
 
@@ -15,7 +14,7 @@ from support.agents import ROOT
 from support.hosts import Host, Hosts
 from support.hosts.remote import PORT, environ, install
 from support.mesh import Mesh
-from support.runner import Caller, echo, events_of
+from support.runner import Caller, calling, echo, events_of
 from support.taken_node import INJECTION, SECRET
 
 MEMORY_MAX = 700 * 1024 * 1024
@@ -45,8 +44,8 @@ def mesh(taken: tuple[Host, IO[bytes]]) -> Iterator[Mesh]:
 
 @pytest.fixture
 async def caller(mesh: Mesh) -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
-        yield Caller(mesh, session)
+    async with calling(mesh) as found:
+        yield found
 
 
 def lie(kind: str, **step: Any) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,13 @@ class Caller:
                 return task
             assert time.monotonic() < deadline, (task, self.mesh.log("runner")[-3000:])
             await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def calling(mesh: Mesh) -> AsyncIterator[Caller]:
+    """Yield a caller of a started mesh, with its admin key."""
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
+        yield Caller(mesh, session)
 
 
 async def until(true: Callable[[], Any], mesh: Mesh) -> None:

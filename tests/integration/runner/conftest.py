@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterator
 
-import aiohttp
 import pytest
 
 from support.mesh import Mesh
-from support.runner import Caller
+from support.runner import Caller, calling
 
 
 @pytest.fixture
@@ -20,5 +19,5 @@ def mesh(request: pytest.FixtureRequest) -> Iterator[Mesh]:
 
 @pytest.fixture
 async def caller(mesh: Mesh) -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
-        yield Caller(mesh, session)
+    async with calling(mesh) as found:
+        yield found

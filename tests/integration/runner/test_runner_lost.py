@@ -4,13 +4,12 @@ import asyncio
 import signal
 import time
 
-import aiohttp
 import pytest
 from redis import Redis
 
 from concilium.queue import RECALLED
 from support.mesh import Mesh
-from support.runner import Caller, echo, events_of, runs_of, until, wait
+from support.runner import Caller, calling, echo, events_of, runs_of, until, wait
 
 
 async def test_a_new_runner_attaches_to_what_a_killed_one_left(mesh: Mesh, caller: Caller) -> None:
@@ -125,8 +124,7 @@ async def test_a_runner_that_no_hint_reaches_works_on_and_ends_to_be_started_aga
         mesh.start("redis", "control", "noop")
         del mesh.environ["CONCILIUM_QUEUE__URL"]
         mesh.start("runner")
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
-            caller = Caller(mesh, session)
+        async with calling(mesh) as caller:
             deadline = time.monotonic() + 90
             done = 0
             while mesh.processes["runner"].poll() is None:

@@ -17,7 +17,7 @@ import concilium
 from support.engine import ScriptedEngine, running_engine
 from support.mesh import Mesh
 from support.otlp import Receiver, Seen, receiving
-from support.runner import Caller, echo, until
+from support.runner import Caller, calling, echo, until
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 SECRET = "Ivan's salary is 4,200 euro"
@@ -45,8 +45,8 @@ def mesh(otlp: Receiver) -> Iterator[Mesh]:
 
 @pytest.fixture
 async def caller(mesh: Mesh) -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
-        yield Caller(mesh, session)
+    async with calling(mesh) as found:
+        yield found
 
 
 async def ask(caller: Caller, *steps: dict[str, Any], headers: dict[str, str] | None = None, **members: Any) -> Any:
@@ -206,8 +206,8 @@ async def test_thoughts_and_the_engine_they_ask_belong_to_the_trace(otlp: Receiv
         }
         with Mesh.temporary(settings=settings) as mesh:
             mesh.start()
-            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
-                spans, done = await _thought(otlp, mesh, Caller(mesh, session), engine)
+            async with calling(mesh) as caller:
+                spans, done = await _thought(otlp, mesh, caller, engine)
     connected(spans)
     assert done["state"] == "completed"
     (think,) = named(spans, "think")
@@ -245,8 +245,7 @@ async def test_only_the_wanted_part_of_the_traces_is_sent(otlp: Receiver) -> Non
     settings = {"CONCILIUM_TRACING__OTLP_URL": otlp.url, "CONCILIUM_TRACING__SAMPLE": "0"}
     with Mesh.temporary(control_module="support.json_fold", settings=settings) as mesh:
         mesh.start()
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {mesh.key()}"}) as session:
-            caller = Caller(mesh, session)
+        async with calling(mesh) as caller:
             unseen = await caller.ended((await ask(caller, echo()))["id"])
             wanted = await caller.ended((await ask(caller, echo(), headers={"traceparent": CALLER}))["id"])
             connected(await traced(otlp, mesh, wanted["trace_id"], "step", "call", "POST /v1/ask"), above=CALLER[36:52])
