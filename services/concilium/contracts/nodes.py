@@ -73,6 +73,8 @@ class Capabilities(Model):
     cpus: int = Field(ge=1, le=65536)
     ram_bytes: int = Field(ge=0, le=BYTES_MAX)
     gpus: tuple[Gpu, ...] = Field(default=(), max_length=64)
+    running: tuple[AgentName, ...] | None = Field(default=None, max_length=AGENTS_MAX)
+    """Its agents that answer now; None: it does not say."""
 
 
 class Invitation(Model):

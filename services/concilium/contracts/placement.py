@@ -38,6 +38,12 @@ class Site:
     labels: frozenset[str] = frozenset()
     alive: bool = True
     """Whether it answers and is given work; one that is not gets nothing, and is not preferred to others."""
+    down: frozenset[str] = frozenset()
+    """Those of its agents that do not run now; their work is not given to it."""
+
+    def takes(self, agent: str) -> bool:
+        """Whether an agent's work may be given to it now."""
+        return self.alive and agent not in self.down
 
     @cached_property
     def marks(self) -> frozenset[str]:
@@ -119,7 +125,7 @@ class Placement:
             # Should a rented node ever bear home's name, it is not taken for home.
             here = sorted((site for site in self.sites if site.node == node), key=lambda site: site.home)
             site = next((site for site in here if agent in site.agents), next((s for s in here if s.home), None))
-            self._shares[key] = None if site is None else self._share(site, agent) if site.alive else NOTHING
+            self._shares[key] = None if site is None else self._share(site, agent) if site.takes(agent) else NOTHING
         return self._shares[key]
 
     def alone(self, agent: str) -> bool:
@@ -131,7 +137,7 @@ class Placement:
         for rule in self._firm():
             if _refuses(rule, work, site):
                 return rule.name
-        rivals = [other for other in self._serving(work.agent) if other.alive and other != site]
+        rivals = [other for other in self._serving(work.agent) if other.takes(work.agent) and other != site]
         left = [site, *(rival for rival in rivals if not self._never(work, rival))]
         for rule in self._rules:
             if rule.yields:

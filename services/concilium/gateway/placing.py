@@ -51,6 +51,8 @@ async def keep_placed(gateway: Gateway) -> None:
 
 def _site(node: Node, now: datetime) -> Site:
     gpu = node.capabilities is not None and bool(node.capabilities.gpus)
+    running = node.capabilities.running if node.capabilities is not None else None
+    down = frozenset(node.agents) - frozenset(running) if running is not None else frozenset[str]()
     fresh = node.last_seen_at is not None and now - node.last_seen_at < ALIVE
     labels = frozenset(node.labels) | ({GPU_LABEL} if gpu else frozenset())
-    return Site(node.name, False, frozenset(node.agents), labels, alive=node.takes_work and fresh)
+    return Site(node.name, False, frozenset(node.agents), labels, alive=node.takes_work and fresh, down=down)

@@ -35,6 +35,8 @@ class Listener:
     def __init__(self, identity: Identity, on_peer: OnPeer) -> None:
         self._identity = identity
         self._on_peer = on_peer
+        self._new: set[socket.socket] = set()
+        """Connections whose task has not begun: one that is cancelled before that closes nothing."""
         self._shaking: dict[asyncio.Task[None], None] = {}
         self._peers: set[asyncio.Task[None]] = set()
 
@@ -51,25 +53,34 @@ class Listener:
             yield door.getsockname()[1]
         finally:
             await end_all([accepting, *self._shaking, *self._peers])
+            for connection in self._new:
+                connection.close()
             door.close()
 
     async def _accept(self, door: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         while True:
+            await _readable(door)
             try:
-                connection, _ = await loop.sock_accept(door)
+                # Not `loop.sock_accept`: what that has accepted is lost when it is cancelled at the wrong moment.
+                connection, _ = door.accept()
+            except BlockingIOError:
+                continue
             except OSError as error:  # the other end was gone already, or this process has too many files open
                 log.warning("nodes.accept", error=str(error))
                 await asyncio.sleep(0.1)
                 continue
-            if len(self._shaking) >= HANDSHAKES:
-                oldest = next(iter(self._shaking))
-                self._shaking.pop(oldest)
-                oldest.cancel()
-            task = asyncio.create_task(self._greet(connection))
-            self._shaking[task] = None
-            task.add_done_callback(self._forget)
+            self._take(connection)
             await asyncio.sleep(0)  # accepting does not wait while more are there: let the new one begin
+
+    def _take(self, connection: socket.socket) -> None:
+        if len(self._shaking) >= HANDSHAKES:
+            oldest = next(iter(self._shaking))
+            self._shaking.pop(oldest)
+            oldest.cancel()
+        self._new.add(connection)
+        task = asyncio.create_task(self._greet(connection))
+        self._shaking[task] = None
+        task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._shaking.pop(task, None)
@@ -79,6 +90,7 @@ class Listener:
 
     async def _greet(self, connection: socket.socket) -> None:
         """Make the handshake and hand the peer over."""
+        self._new.discard(connection)
         try:
             stream = await self._shake(connection)
             peer = stream.peer()
@@ -88,6 +100,7 @@ class Listener:
             return
         except asyncio.CancelledError:
             _drop(connection)
+            await _closed(connection)
             raise
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
@@ -123,10 +136,28 @@ class Listener:
         return Stream(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
 
+async def _readable(door: socket.socket) -> None:
+    """Wait until somebody connects."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(door, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(door)
+
+
 def _drop(connection: socket.socket) -> None:
     """End a connection at once; its transport, which would still wait for the other end, closes it then."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
+
+
+async def _closed(connection: socket.socket) -> None:
+    """Wait until the transport of a dropped connection has noticed, so that nothing is left when the loop ends."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_S):
+            while connection.fileno() != -1:  # noqa: ASYNC110 - the transport is awaited, it sets no event here
+                await asyncio.sleep(0.001)
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -202,3 +202,27 @@ def test_a_step_whose_agent_or_whole_machine_was_killed_is_run_to_its_end(place:
     assert place.ended(second)["state"] == "completed"
     machine.join()
     place.working(machine)
+
+
+def test_a_node_whose_agent_does_not_start_is_given_none_of_its_work_until_it_does(place: Landlord) -> None:
+    sick = place.rent("sick")
+    skills = sick.root / "agents" / "bell" / "skills.py"
+    whole = skills.read_text()
+    skills.write_text("this is no Python")
+    sick.kill("bell")
+    until(lambda: _running("sick", place) == (), "home knows that the agent is down")
+    well = place.rent("well")
+    place.open("Jakob")
+    done = [place.ended(task)["id"] for task in [place.submit("Jakob") for _ in range(6)]]
+    assert [[(run["node"], run["attempt"]) for run in place.runs(task)] for task in done] == [[("well", 1)]] * 6
+    skills.write_text(whole)
+    until(lambda: _running("sick", place) == ("bell",), "home knows that the agent is back")
+    well.stop()
+    place.call("DELETE", "/v1/nodes/well")
+    last = place.ended(place.submit("Jakob"))
+    assert last["answer"]["outputs"] == {"ring": {"node": "sick"}}
+
+
+def _running(name: str, place: Landlord) -> tuple[str, ...] | None:
+    has = place.node(name).capabilities
+    return None if has is None else has.running

@@ -15,7 +15,8 @@ def test_cards_are_read_from_what_nvidias_program_lists() -> None:
 
 
 def test_this_machine_has_a_processor_and_memory() -> None:
-    found = facts()
+    found = facts(("code",))
     assert found.capabilities.cpus >= 1
     assert found.capabilities.ram_bytes > 0
+    assert found.capabilities.running == ("code",)
     assert found.clock > 0

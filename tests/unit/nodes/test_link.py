@@ -85,9 +85,9 @@ async def test_a_node_is_silent_about_itself_until_its_agents_have_started(autho
     async with listening(enrol(), {"code": port}) as address:
         assert await facts_at(address, authority) is None
         async with echo(port):
-            assert '"cpus":' in str(await facts_at(address, authority))
-        # What has started once is not asked again: one agent that is started anew does not stop the others.
-        assert '"cpus":' in str(await facts_at(address, authority))
+            assert '"running":["code"]' in str(await facts_at(address, authority))
+        # What has started once is not waited for again: one agent that is started anew does not stop the others.
+        assert '"running":[]' in str(await facts_at(address, authority))
 
 
 async def facts_at(address: tuple[str, int], authority: Authority) -> str | None:

@@ -122,6 +122,7 @@ def _print(found: JSON, as_json: bool) -> None:
         "dials": node.dial.value,
         "address": node.address,
         "agents": " ".join(node.agents),
+        "down": _down(node),
         "labels": " ".join(node.labels),
         "has": _has(node),
         "per hour": _price(node),
@@ -140,6 +141,11 @@ def _has(node: Node) -> str:
         return ""
     gpus = ", ".join(f"{gpu.name} {size(gpu.vram_bytes)}" for gpu in has.gpus)
     return ", ".join(filter(None, (f"{has.cpus} CPU", size(has.ram_bytes), gpus)))
+
+
+def _down(node: Node) -> str:
+    running = node.capabilities.running if node.capabilities is not None else None
+    return "" if running is None else " ".join(agent for agent in node.agents if agent not in running)
 
 
 def _price(node: Node) -> str:

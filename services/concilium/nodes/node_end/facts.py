@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 import psutil
 from pydantic import Field
@@ -22,9 +23,10 @@ class Facts(Model):
     """Its own time, seconds since the epoch."""
 
 
-def facts() -> Facts:
-    """Look at this machine. Blocks."""
-    found = Capabilities(cpus=psutil.cpu_count() or 1, ram_bytes=psutil.virtual_memory().total, gpus=_gpus())
+def facts(running: Sequence[str]) -> Facts:
+    """Look at this machine, of whose agents these run. Blocks."""
+    cpus, ram_bytes = psutil.cpu_count() or 1, psutil.virtual_memory().total
+    found = Capabilities(cpus=cpus, ram_bytes=ram_bytes, gpus=_gpus(), running=tuple(running))
     return Facts(capabilities=found, clock=utc_now().timestamp())
 
 

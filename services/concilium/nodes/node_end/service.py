@@ -10,7 +10,7 @@ from concilium.contracts.errors import Invalid
 from concilium.nodes.authority import Role
 from concilium.nodes.node_end.facts import facts
 from concilium.nodes.node_end.membership import Membership
-from concilium.nodes.node_end.starting import Starting
+from concilium.nodes.node_end.running import Running
 from concilium.nodes.talk import Done, Question
 from concilium.nodes.wire import LinkBroken, PeerRefused, Stream, connect, forward
 
@@ -27,7 +27,7 @@ class Service:
         """Serve agents by name at ports of this machine; ``on_certified`` is told of each new certificate."""
         self._membership = membership
         self._agents = agents
-        self._starting = Starting(agents.values())
+        self._running = Running(agents)
         self._on_certified = on_certified
 
     async def serve(self, stream: Stream, wish: str) -> None:
@@ -81,9 +81,10 @@ class Service:
         except ValidationError as error:
             raise LinkBroken("home asked what this version does not know") from error
         if question.ask == "facts":
-            if not await self._starting.over():
+            running = await self._running.look()
+            if running is None:
                 raise LinkBroken("the agents of this node are starting")
-            return await asyncio.to_thread(facts)
+            return await asyncio.to_thread(facts, running)
         if question.ask == "csr":
             return self._membership.signing_request()
         if question.ask == "refuse":
