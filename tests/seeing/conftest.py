@@ -72,7 +72,9 @@ async def _enrol(mesh: Mesh) -> None:
         wish = Invitation(name="vps", dial=Dial.HOME, address="vps.example:7400", agents=("noop",))
         await ledger.invite_node(wish, "inv_1", 3600.0)
         node = await ledger.enrol_node("vps", "inv_1", "0" * 64, time.time() + CERTIFIED_S)
-        await ledger.node_seen(node.name, Seen(capabilities=Capabilities(cpus=2, ram_bytes=2**31), skew_s=0.1))
+        await ledger.node_seen(
+            node.name, Seen(capabilities=Capabilities(cpus=2, ram_bytes=2**31), fingerprint="a" * 64, skew_s=0.1)
+        )
     finally:
         await ledger.close()
 

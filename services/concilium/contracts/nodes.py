@@ -113,7 +113,10 @@ class Node(Model):
     """The id of the newest invitation, which its token names."""
     invited_until: datetime
     fingerprint: Fingerprint | None = None
-    """Of the key that enrolled; None before."""
+    """Of the key that it has now; None before it enrolled."""
+    former_fingerprint: Fingerprint | None = None
+    """Of the key before, which is taken until ``former_until``, and without end until the new one was seen."""
+    former_until: datetime | None = None
     certificate_until: datetime | None = None
     created_at: datetime
     enrolled_at: datetime | None = None
@@ -131,6 +134,11 @@ class Node(Model):
         """Whether steps may be given to it."""
         return self.state is NodeState.ENROLLED
 
+    def has_key(self, fingerprint: str, now: datetime) -> bool:
+        """Whether a key is this node's at a moment: its own, or the one before for a while."""
+        former = fingerprint == self.former_fingerprint and (self.former_until is None or now < self.former_until)
+        return fingerprint == self.fingerprint or former
+
 
 class NodeList(Model):
     nodes: tuple[Node, ...]
@@ -144,7 +152,7 @@ class Enrolment(Model):
     invitation: str | None = Field(default=None, max_length=64)
     """The invitation whose token it showed; None: it showed the certificate it has."""
     fingerprint: Fingerprint | None = None
-    """Of the key of the certificate that it showed; None with an invitation."""
+    """Of the key of the certificate that it showed, whatever key it asks for; None with an invitation."""
 
 
 class Certified(Model):
@@ -158,6 +166,8 @@ class Seen(Model):
     """What home's end of the link found when it asked a node."""
 
     capabilities: Capabilities
+    fingerprint: Fingerprint
+    """Of the key that the node showed."""
     skew_s: float = Field(ge=-SKEW_MAX_S, le=SKEW_MAX_S, allow_inf_nan=False)
 
 

@@ -146,7 +146,7 @@ async def link_nodes(request: Request) -> Response:
 
 
 async def link_certificate(request: Request) -> Response:
-    """Sign a node's certificate: for a token that was not used yet, or for the key that enrolled; else 409."""
+    """Sign a node's certificate: for a token that was not used yet, or for who shows the node's key; else 409."""
     gateway, name = await _entered(request)
     wish = await read_model(request, Enrolment)
     key = requested_key(wish.csr)
@@ -155,10 +155,11 @@ async def link_certificate(request: Request) -> Response:
     if wish.invitation is not None:
         await gateway.ledger.enrol_node(name, wish.invitation, fingerprint, until.timestamp())
         log.info("nodes.enrolled", node=name)
+    elif wish.fingerprint is not None:
+        await gateway.ledger.renew_node(name, wish.fingerprint, fingerprint, until.timestamp())
+        log.info("nodes.renewed", node=name)
     else:
-        if wish.fingerprint != fingerprint:
-            raise Conflict(f"node '{name}' asked for another key than it has; revoke it and invite it anew")
-        await gateway.ledger.renew_node(name, fingerprint, until.timestamp())
+        raise Invalid("an invitation or the fingerprint of the key that was shown is needed")
     return json_answer(Certified(certificate=pem))
 
 

@@ -18,9 +18,9 @@ class Fleet(OpenLedger):
         """Use an invitation up for a key; ``until`` is its certificate's end. Raises `Conflict`, which is recorded."""
         return _accepted(await self._write(nodes.enrol, name, invitation, fingerprint, until))
 
-    async def renew_node(self, name: str, fingerprint: str, until: float) -> Node:
-        """Note a node's next certificate. Raises `Conflict` unless it is enrolled with this key."""
-        return _accepted(await self._write(nodes.renew, name, fingerprint, until))
+    async def renew_node(self, name: str, shown: str, fingerprint: str, until: float) -> Node:
+        """Note a node's next key and its certificate's end. Raises `Conflict` unless it showed the key it has."""
+        return _accepted(await self._write(nodes.renew, name, shown, fingerprint, until))
 
     async def node_seen(self, name: str, found: Seen) -> None:
         """Note what a node answered just now. Raises `NotFound`."""

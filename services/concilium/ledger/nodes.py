@@ -1,6 +1,6 @@
 """Rented nodes: invitations, enrolments, who may claim, what they cost."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, select
 
@@ -19,6 +19,8 @@ _BY_NAME = _ALL.where(_n.name == bindparam("name"))
 _STATE = select(_n.state).where(_n.name == bindparam("name"))
 _STATE_KEPT = _STATE.with_for_update(read=True)
 _LIVE = frozenset({NodeState.ENROLLED, NodeState.DRAINING})
+FORMER_S: Final = 300.0
+"""How long a node's former key is taken after the new one was seen: its spare connections still show it."""
 
 
 def invite(tx: Tx, wish: Invitation, invitation: str, valid_s: float) -> Node:
@@ -31,6 +33,7 @@ def invite(tx: Tx, wish: Invitation, invitation: str, valid_s: float) -> Node:
         "agents": dumps(list(wish.agents)), "labels": dumps(list(wish.labels)),
         "price_per_hour": None if wish.price_per_hour is None else to_micros(wish.price_per_hour),
         "capabilities": None, "invitation": invitation, "invited_until": tx.now + valid_s, "fingerprint": None,
+        "former_fingerprint": None, "former_until": None,
         "certificate_until": None, "created_at": tx.now, "enrolled_at": None, "last_seen_at": None, "skew_s": None,
         "revoked_at": None, "refusals": 0, "last_refusal": "",
     }  # fmt: skip
@@ -73,14 +76,19 @@ def _objection(node: Node, invitation: str, now: float) -> str:
     return ""
 
 
-def renew(tx: Tx, name: str, fingerprint: str, until: float) -> Node | Refused:
-    """Note that a node gets another certificate for the key it enrolled with."""
+def renew(tx: Tx, name: str, shown: str, fingerprint: str, until: float) -> Node | Refused:
+    """Note that a node gets a certificate for its next key. The key it showed stays good until the next was seen.
+
+    The same may be asked again, with the former key: the answer may have been lost.
+    """
     node = _find(tx, name)
-    if node is None or node.state not in _LIVE or node.fingerprint != fingerprint:
+    if node is None or node.state not in _LIVE or not node.has_key(shown, at(tx.now)):
         reason = f"'{name}' is not enrolled with this key"
         if node is not None:
             note_refusal(tx, name, reason)
         return Refused(reason=reason)
+    if node.fingerprint != fingerprint:
+        _change(tx, name, fingerprint=fingerprint, former_fingerprint=shown, former_until=None)
     _change(tx, name, certificate_until=until)
     return get(tx.conn, name)
 
@@ -92,9 +100,11 @@ def note_refusal(tx: Tx, name: str, reason: str) -> None:
 
 
 def seen(tx: Tx, name: str, found: Seen) -> None:
-    """Note what a node answered just now. Raises `NotFound`."""
-    get(tx.conn, name)
+    """Note what a node answered just now, and the end of its former key once it shows the new. Raises `NotFound`."""
+    node = get(tx.conn, name)
     capabilities = found.capabilities.model_dump_json()
+    if found.fingerprint == node.fingerprint and node.former_fingerprint is not None and node.former_until is None:
+        _change(tx, name, former_until=tx.now + FORMER_S)
     _change(tx, name, capabilities=capabilities, skew_s=found.skew_s, last_seen_at=tx.now)
 
 
@@ -171,7 +181,7 @@ def _change(tx: Tx, name: str, /, **values: object) -> None:
 
 def _node_of(row: "Row[*tuple[object, ...]]") -> Node:
     values = row._mapping
-    moments = ("certificate_until", "enrolled_at", "last_seen_at", "revoked_at")
+    moments = ("former_until", "certificate_until", "enrolled_at", "last_seen_at", "revoked_at")
     price, capabilities = values["price_per_hour"], values["capabilities"]
     return Node(
         name=values["name"],
@@ -185,6 +195,7 @@ def _node_of(row: "Row[*tuple[object, ...]]") -> Node:
         invitation=values["invitation"],
         invited_until=at(values["invited_until"]),
         fingerprint=values["fingerprint"],
+        former_fingerprint=values["former_fingerprint"],
         created_at=at(values["created_at"]),
         skew_s=values["skew_s"],
         refusals=values["refusals"],

@@ -245,6 +245,8 @@ nodes = Table(
     Column("invitation", String, nullable=False),
     Column("invited_until", Float, nullable=False),
     Column("fingerprint", String),
+    Column("former_fingerprint", String),
+    Column("former_until", Float),
     Column("certificate_until", Float),
     Column("created_at", Float, nullable=False),
     Column("enrolled_at", Float),

@@ -130,11 +130,8 @@ class Authority:
             write_private(self.certificate_path, pem_of(made.sign(key, None)))
         path = self.folder / "link.pem"
         if not path.is_file() or grows_old(read_certificate(path)):
-            self._certify_home(path)
-
-    def _certify_home(self, path: Path) -> None:
-        key = read_or_make_key(self.folder / "link.key")
-        write_private(path, pem_of(self._issue(Peer(Role.HOME), key.public_key(), utc_now() + HOME_LIFE)))
+            key = read_or_make_key(self.folder / "link.key")
+            write_identity(path, key, self._issue(Peer(Role.HOME), key.public_key(), utc_now() + HOME_LIFE))
 
     def certify_node(self, name: str, key: Ed25519PublicKey) -> tuple[str, datetime]:
         """Return a certificate for a node's key, as PEM, and its end."""
@@ -210,10 +207,15 @@ def read_key(path: Path) -> Ed25519PrivateKey:
 
 
 def read_or_make_key(path: Path) -> Ed25519PrivateKey:
-    """Return the private key of a file; make it, readable by its owner alone, when there is none."""
-    if not path.is_file():
-        write_private(path, _pem_of_key(Ed25519PrivateKey.generate()))
-    return read_key(path)
+    """Return the private key of a file; make it when there is none."""
+    return read_key(path) if path.is_file() else make_key(path)
+
+
+def make_key(path: Path) -> Ed25519PrivateKey:
+    """Write a new private key, readable by its owner alone, and return it."""
+    key = Ed25519PrivateKey.generate()
+    write_private(path, _pem_of_key(key))
+    return key
 
 
 def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
@@ -231,10 +233,9 @@ def grows_old(certificate: x509.Certificate) -> bool:
     return end - utc_now() < (end - begin) * RENEW_AT
 
 
-def write_pair(folder: Path, name: str, key: Ed25519PrivateKey, certificate: x509.Certificate) -> None:
-    """Write ``<name>.key`` and ``<name>.pem``."""
-    write_private(folder / f"{name}.key", _pem_of_key(key))
-    write_private(folder / f"{name}.pem", pem_of(certificate))
+def write_identity(path: Path, key: Ed25519PrivateKey, certificate: x509.Certificate) -> None:
+    """Write a certificate and its key into one file, so that no moment sees one without the other."""
+    write_private(path, pem_of(certificate) + _pem_of_key(key))
 
 
 def _builder(

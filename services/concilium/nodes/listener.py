@@ -6,6 +6,7 @@ peer needs a few round trips, so that a stranger would have to open as many conn
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -92,10 +93,16 @@ class Listener:
         """Make the handshake and hand the peer over."""
         self._new.discard(connection)
         try:
-            stream = await self._shake(connection)
+            context = self._identity.context(listens=True)
+        except (*BROKEN, ConciliumError) as error:
+            log.warning("nodes.unready", reason=_told(error))
+            connection.close()
+            return
+        try:
+            stream = await self._shake(connection, context)
             peer = stream.peer()
         except (*BROKEN, ConciliumError) as error:
-            log.info("nodes.stranger", reason=error.detail if isinstance(error, ConciliumError) else reason_of(error))
+            log.info("nodes.stranger", reason=_told(error))
             _drop(connection)
             return
         except asyncio.CancelledError:
@@ -119,7 +126,7 @@ class Listener:
             stream.abort()
             raise
 
-    async def _shake(self, connection: socket.socket) -> Stream:
+    async def _shake(self, connection: socket.socket, context: ssl.SSLContext) -> Stream:
         loop = asyncio.get_running_loop()
         connection.setblocking(False)
         watch(connection)
@@ -129,7 +136,7 @@ class Listener:
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol,
                 connection,
-                ssl=self._identity.context(listens=True),
+                ssl=context,
                 ssl_handshake_timeout=HANDSHAKE_S,
                 ssl_shutdown_timeout=CLOSE_S,
             )
@@ -144,6 +151,10 @@ async def _readable(door: socket.socket) -> None:
         await ready.wait()
     finally:
         loop.remove_reader(door)
+
+
+def _told(error: BaseException) -> str:
+    return error.detail if isinstance(error, ConciliumError) else reason_of(error)
 
 
 def _drop(connection: socket.socket) -> None:

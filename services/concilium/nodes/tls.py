@@ -20,7 +20,7 @@ class Identity:
 
     folder: Path
     name: str
-    """Of ``<name>.key`` and ``<name>.pem``."""
+    """Of ``<name>.pem``, which holds certificate and key."""
     authority: str
     """File name of the authority's certificate."""
     own_clock: bool = True
@@ -33,7 +33,7 @@ class Identity:
 
         Raises `Unavailable` while there is no key or certificate.
         """
-        paths = [self.folder / name for name in (f"{self.name}.pem", f"{self.name}.key", self.authority)]
+        paths = [self.folder / name for name in (f"{self.name}.pem", self.authority)]
         try:
             marks = tuple(path.stat().st_mtime_ns for path in paths)
         except FileNotFoundError as error:
@@ -41,7 +41,7 @@ class Identity:
         known = self._contexts.get(listens)
         if known is not None and known[0] == marks:
             return known[1]
-        certificate, key, authority = map(str, paths)
+        own, authority = map(str, paths)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if listens else ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         # Who the other end is, its certificate's role says; a rented machine's name and address prove nothing.
@@ -50,7 +50,7 @@ class Identity:
         if not self.own_clock:
             context.verify_flags |= _NO_CHECK_TIME
         context.load_verify_locations(authority)
-        context.load_cert_chain(certificate, key)
+        context.load_cert_chain(own)
         if listens:
             context.num_tickets = 0  # every connection shows its certificate anew
         self._contexts[listens] = marks, context

@@ -1,6 +1,7 @@
 """Rented nodes in the ledger: one use of a token, no work when drained, nothing taken when revoked."""
 
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -65,11 +66,37 @@ async def test_a_live_node_is_not_invited_again_but_a_revoked_name_is(mesh: Hand
         await mesh.ledger.invite_node(wish(), "inv-2", 60)
     await mesh.ledger.revoke_node("vps-1")
     with pytest.raises(Conflict, match="not enrolled"):
-        await mesh.ledger.renew_node("vps-1", KEY, NEVER)
+        await mesh.ledger.renew_node("vps-1", KEY, KEY, NEVER)
     again = await mesh.ledger.invite_node(wish(agents=("tts",)), "inv-2", 60)
     assert (again.agents, again.fingerprint) == (("tts",), None)
     with pytest.raises(Conflict, match="not enrolled"):
-        await mesh.ledger.renew_node("vps-1", KEY, NEVER)
+        await mesh.ledger.renew_node("vps-1", KEY, KEY, NEVER)
+
+
+async def test_a_nodes_former_key_is_taken_until_a_while_after_the_next_one_was_seen(
+    mesh: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enrolled(mesh.ledger)
+    with pytest.raises(Conflict, match="not enrolled with this key"):
+        await mesh.ledger.renew_node("vps-1", OTHER_KEY, OTHER_KEY, NEVER)
+    node = await mesh.ledger.renew_node("vps-1", KEY, OTHER_KEY, NEVER)
+    assert (node.fingerprint, node.former_fingerprint, node.former_until) == (OTHER_KEY, KEY, None)
+    # The answer was lost: it asks again with the key that it has.
+    assert await mesh.ledger.renew_node("vps-1", KEY, OTHER_KEY, NEVER) == node
+    has = Capabilities(cpus=1, ram_bytes=1)
+    await mesh.ledger.node_seen("vps-1", Seen(capabilities=has, fingerprint=KEY, skew_s=0))
+    assert (await mesh.ledger.get_node("vps-1")).former_until is None
+    await mesh.ledger.node_seen("vps-1", Seen(capabilities=has, fingerprint=OTHER_KEY, skew_s=0))
+    node = await mesh.ledger.get_node("vps-1")
+    assert node.former_until is not None
+    assert node.has_key(KEY, node.former_until - timedelta(seconds=1))
+    assert not node.has_key(KEY, node.former_until)
+    assert node.has_key(OTHER_KEY, node.former_until)
+    monkeypatch.setattr(nodes, "FORMER_S", 0)
+    await mesh.ledger.renew_node("vps-1", OTHER_KEY, "c" * 64, NEVER)
+    await mesh.ledger.node_seen("vps-1", Seen(capabilities=has, fingerprint="c" * 64, skew_s=0))
+    with pytest.raises(Conflict, match="not enrolled with this key"):
+        await mesh.ledger.renew_node("vps-1", OTHER_KEY, "d" * 64, NEVER)
 
 
 async def test_a_drained_node_ends_what_it_has_and_gets_nothing_new(mesh: Hands) -> None:
@@ -127,12 +154,12 @@ async def test_claims_and_a_revocation_at_once_leave_no_lease_with_the_node(mesh
 async def test_what_a_node_says_of_itself_is_kept(mesh: Hands) -> None:
     await enrolled(mesh.ledger)
     has = Capabilities(cpus=8, ram_bytes=2**34, gpus=(Gpu(name="RTX", vram_bytes=2**33),))
-    await mesh.ledger.node_seen("vps-1", Seen(capabilities=has, skew_s=-3.5))
+    await mesh.ledger.node_seen("vps-1", Seen(capabilities=has, fingerprint=KEY, skew_s=-3.5))
     (node,) = await mesh.ledger.list_nodes()
     assert (node.capabilities, node.skew_s) == (has, -3.5)
     assert node.last_seen_at is not None
     with pytest.raises(NotFound):
-        await mesh.ledger.node_seen("other", Seen(capabilities=has, skew_s=0))
+        await mesh.ledger.node_seen("other", Seen(capabilities=has, fingerprint=KEY, skew_s=0))
 
 
 async def test_a_run_on_a_node_costs_the_price_it_was_invited_at(mesh: Hands) -> None:

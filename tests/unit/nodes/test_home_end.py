@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ from concilium.nodes.home_end.guest import AWAY
 from concilium.nodes.home_end.link import HomeLink
 from concilium.nodes.node_end.enrol import enrol as enrol_at_home
 from concilium.nodes.node_end.link import NodeLink
-from concilium.nodes.node_end.membership import Membership
+from concilium.nodes.node_end.membership import KEY_LIFE_S, Membership
 from concilium.nodes.node_end.service import Service
 from concilium.nodes.tls import Identity
 from concilium.nodes.wire import PeerRefused, dial, end_all
@@ -42,6 +44,8 @@ class Plane:
     authority: Authority
     known: dict[str, Node] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    """Fingerprints of the keys that nodes showed, one for each time they were seen."""
 
     async def nodes(self) -> tuple[Node, ...]:
         return tuple(self.known.values())
@@ -49,14 +53,18 @@ class Plane:
     async def certify(self, name: str, wish: Enrolment) -> str:
         key = requested_key(wish.csr)
         node = self.known[name]
-        if node.state is not NodeState.INVITED and node.fingerprint != fingerprint_of(key):
+        shown = wish.fingerprint or fingerprint_of(key)
+        if node.state is not NodeState.INVITED and not node.has_key(shown, utc_now()):
             self.refusals.append(name)
             raise PeerRefused("this token was used already")
         pem, until = self.authority.certify_node(name, key)
-        self.change(name, state=NodeState.ENROLLED, fingerprint=fingerprint_of(key), certificate_until=until)
+        self.change(name, state=NodeState.ENROLLED, certificate_until=until)
+        if node.fingerprint != fingerprint_of(key):
+            self.change(name, fingerprint=fingerprint_of(key), former_fingerprint=wish.fingerprint)
         return pem
 
     async def seen(self, name: str, found: Seen) -> None:
+        self.shown.append(found.fingerprint)
         self.change(name, capabilities=found.capabilities, skew_s=found.skew_s, last_seen_at=utc_now())
 
     async def turned_away(self, name: str, reason: str) -> None:
@@ -274,6 +282,32 @@ async def test_certificates_that_cannot_be_read_for_a_while_delay_joining_and_do
     async with asyncio.timeout(WITHIN_S):
         await enrol_at_home(machine)
     assert len(refused) == 2
+
+
+@pytest.mark.parametrize("dial_from", list(Dial))
+async def test_an_old_key_is_exchanged_with_its_certificate_and_no_connection_is_cut(
+    place: Place, enrol: Enrol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dial_from: Dial
+) -> None:
+    monkeypatch.setattr(care, "CARE_EVERY_S", 0.05)
+    address = f"127.0.0.1:{place.meeting}" if dial_from is Dial.NODE else ""
+    with monkeypatch.context() as days_ago:
+        days_ago.setattr(authority_room, "utc_now", lambda: utc_now() - timedelta(days=3))
+        machine = enrol(dial=dial_from, address=address)
+    place.plane.take_in(machine)
+    old, made = place.plane.known["vps-1"].fingerprint, tmp_path / "vps-1" / "keys" / "node.key"
+    os.utime(made, times=(0, time.time() - KEY_LIFE_S - 1))
+    async with echo() as agent, running(NodeLink(machine, Service(machine, {"code": agent}, lambda: None)).run()):
+        reader, writer = await asyncio.open_connection("127.0.0.1", await place.port("vps-1"))
+        await until(lambda: place.plane.shown[-1:] not in ([], [old]))
+        node = place.plane.known["vps-1"]
+        assert (node.fingerprint, node.former_fingerprint) == (place.plane.shown[-1], old)
+        writer.write(b"alive")
+        assert await reader.readexactly(5) == b"alive"
+        writer.close()
+        await answers(await place.port("vps-1"))
+    assert place.plane.refusals == []
+    # The new key stays until it is old in turn.
+    assert fingerprint_of(requested_key(machine.signing_request().csr)) == node.fingerprint
 
 
 async def test_a_second_machine_with_the_same_token_is_told_why_not_once(place: Place, enrol: Enrol) -> None:

@@ -147,7 +147,7 @@ async def test_who_shows_no_certificate_or_speaks_an_older_tls_hears_nothing(
         old.check_hostname = False
         old.maximum_version = ssl.TLSVersion.TLSv1_2
         old.load_verify_locations(str(authority.certificate_path))
-        old.load_cert_chain(str(authority.folder / "link.pem"), str(authority.folder / "link.key"))
+        old.load_cert_chain(str(authority.folder / "link.pem"))
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.open_connection(*address, ssl=old)
 

@@ -73,12 +73,13 @@ class Care:
             asked_at = utc_now().timestamp()
             facts = await _ask(stream, Question(ask="facts"), Facts, FACTS_S)
             middle = (asked_at + utc_now().timestamp()) / 2
-            found = Seen(capabilities=facts.capabilities, skew_s=round(facts.clock - middle, 3))
+            shown, skew_s = stream.peer().fingerprint, round(facts.clock - middle, 3)
+            found = Seen(capabilities=facts.capabilities, fingerprint=shown, skew_s=skew_s)
             await self._control.seen(guest.node.name, found)
             # What it shows and not what was signed: the answer with a new one may have been lost. The spare connections
             # of a node that dials show the old one for up to a minute more; it is renewed once for each.
             if grows_old(stream.certificate()):
-                await self._certify(stream, guest.node.name, fingerprint=guest.node.fingerprint)
+                await self._certify(stream, guest.node.name, fingerprint=shown)
                 log.info("nodes.renewed", node=guest.node.name)
 
     async def _certify(

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from concilium.contracts.base import utc_now
 from concilium.contracts.errors import ConciliumError
 from concilium.contracts.nodes import Dial, Node, split_address
 from concilium.nodes.authority import Peer, Role
@@ -36,8 +37,8 @@ class Guest:
         self._servers: dict[str, asyncio.Server] = {}
 
     def expects(self, peer: Peer) -> bool:
-        """Whether a peer is this node, with the key that it enrolled with."""
-        return (peer.role, peer.name, peer.fingerprint) == (Role.NODE, self.node.name, self.node.fingerprint)
+        """Whether a peer is this node, with a key of its own."""
+        return (peer.role, peer.name) == (Role.NODE, self.node.name) and self.node.has_key(peer.fingerprint, utc_now())
 
     def keep(self, spare: Stream) -> None:
         """Keep a connection that the node made, until it is used; the oldest goes when there are too many."""
@@ -62,7 +63,7 @@ class Guest:
         stream = await dial(split_address(self.node.address), self._identity)
         try:
             if not self.expects(stream.peer()):
-                raise LinkBroken(f"at {self.node.address} is not '{self.node.name}' with the key it enrolled with")
+                raise LinkBroken(f"at {self.node.address} is not '{self.node.name}' with a key of its own")
             await stream.ask(wish)
         except BaseException:
             stream.abort()

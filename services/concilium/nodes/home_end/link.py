@@ -148,7 +148,7 @@ def _same(old: Node, new: Node | None) -> bool:
     """Whether a link to a node can go on as it is."""
     if new is None or new.state not in LIVE:
         return False
-    return all(getattr(old, name) == getattr(new, name) for name in ("fingerprint", "dial", "address", "agents"))
+    return all(getattr(old, name) == getattr(new, name) for name in ("invitation", "dial", "address", "agents"))
 
 
 def _to_call(node: Node) -> bool:

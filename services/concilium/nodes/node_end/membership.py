@@ -1,12 +1,18 @@
 """Which mesh a machine belongs to: the files that joining writes into its own ``CONCILIUM_HOME``.
 
-``node.json`` says what the machine is to be. ``keys/node.key`` is made here and never leaves; ``keys/node.pem`` is
-there once home has signed it. ``keys/mesh-authority.pem`` is the only thing of home that is kept. ``keys/mesh.key`` is
-this machine's own: home shows it to the agents here, and to no others.
+``node.json`` says what the machine is to be. ``keys/node.key`` is made here and never leaves: the key of the next
+certificate that home signs. ``keys/node.pem`` is there once it has, with the key: what is shown on the link.
+``keys/mesh-authority.pem`` is the only thing of home that is kept. ``keys/mesh.key`` is this machine's own: home shows
+it to the agents here, and to no others.
 """
 
 import secrets
+import time
 from contextlib import suppress
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from concilium.contracts.errors import Conflict, Invalid
 from concilium.contracts.nodes import Joined
@@ -17,13 +23,14 @@ from concilium.nodes.authority import (
     certificate_from,
     fingerprint_of,
     issued_by,
+    make_key,
     peer_of,
     pem_of,
     read_certificate,
     read_key,
     read_or_make_key,
     request,
-    write_pair,
+    write_identity,
 )
 from concilium.nodes.talk import SigningRequest
 from concilium.nodes.tls import Identity
@@ -32,6 +39,8 @@ from concilium.nodes.token import Token
 AUTHORITY = "mesh-authority.pem"
 _OWN, _INVITED = "node", "invitation"
 _KEY_BYTES = 32
+KEY_LIFE_S: Final = 30 * 24 * 3600
+"""A key older than this is exchanged with its next certificate."""
 
 
 class Membership:
@@ -55,29 +64,38 @@ class Membership:
         return self._own if self.enrolled else self._invited
 
     def signing_request(self) -> SigningRequest:
-        """Return what home is asked to sign."""
-        key = read_key(self._keys / f"{_OWN}.key")
+        """Return what home is asked to sign: this machine's key, or a new one instead of one that is old.
+
+        Home is asked for a new one again until it has signed it.
+        """
+        path = self._keys / f"{_OWN}.key"
+        key = read_key(path)
+        in_use = self.enrolled and _belongs(key, read_certificate(self._keys / f"{_OWN}.pem"))
+        if in_use and time.time() - path.stat().st_mtime > KEY_LIFE_S:
+            key = make_key(path)
         return SigningRequest(csr=request(key), agent_key=self._home.secret("mesh"))
 
     def certify(self, pem: str) -> None:
         """Keep a certificate that home has signed. Raises `Invalid` unless it is this machine's and the mesh's."""
         certificate = certificate_from(pem)
-        peer = peer_of(certificate)
-        own = fingerprint_of(read_key(self._keys / f"{_OWN}.key").public_key())
-        if (peer.role, peer.name, peer.fingerprint) != (Role.NODE, self.joined.name, own):
+        peer, key = peer_of(certificate), read_key(self._keys / f"{_OWN}.key")
+        if (peer.role, peer.name) != (Role.NODE, self.joined.name) or not _belongs(key, certificate):
             raise Invalid("the certificate is not of this node's key")
         if not issued_by(certificate, read_certificate(self._keys / AUTHORITY)):
             raise Invalid("the certificate is not signed by this node's mesh")
-        write_private(self._keys / f"{_OWN}.pem", pem)
-        for end in ("key", "pem"):
-            (self._keys / f"{_INVITED}.{end}").unlink(missing_ok=True)
+        write_identity(self._keys / f"{_OWN}.pem", key, certificate)
+        (self._keys / f"{_INVITED}.pem").unlink(missing_ok=True)
 
     def leave(self) -> None:
         """Forget the mesh, so that this home can take another invitation."""
         (self._home.root / "node.json").unlink(missing_ok=True)
-        for name in (f"{_OWN}.key", f"{_OWN}.pem", f"{_INVITED}.key", f"{_INVITED}.pem", AUTHORITY, "mesh.key"):
+        for name in (f"{_OWN}.key", f"{_OWN}.pem", f"{_INVITED}.pem", AUTHORITY, "mesh.key"):
             with suppress(FileNotFoundError):
                 (self._keys / name).unlink()
+
+
+def _belongs(key: Ed25519PrivateKey, certificate: x509.Certificate) -> bool:
+    return fingerprint_of(key.public_key()) == fingerprint_of(certificate.public_key())
 
 
 def membership(home: Home) -> Membership | None:
@@ -116,7 +134,7 @@ def accept(home: Home, token: Token, listen: str) -> Membership:
     )
     if not (known and known.enrolled):
         write_private(home.keys / AUTHORITY, pem_of(token.authority_certificate))
-        write_pair(home.keys, _INVITED, token.private_key, token.invitation_certificate)
+        write_identity(home.keys / f"{_INVITED}.pem", token.private_key, token.invitation_certificate)
         read_or_make_key(home.keys / f"{_OWN}.key")
         if not (home.keys / "mesh.key").is_file():
             write_private(home.keys / "mesh.key", secrets.token_urlsafe(_KEY_BYTES) + "\n")
