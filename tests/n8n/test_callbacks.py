@@ -14,38 +14,38 @@ def ask(n8n: N8n, text: str, hook: str = "concilium/ask-async") -> str:
     return str(reply.json()["execution"])
 
 
-def test_the_answer_comes_by_the_resume_url_with_its_files(oldest: N8n) -> None:
-    number = ask(oldest, "Read aloud: good morning")
-    execution = oldest.ended(number)
+def test_the_answer_comes_by_the_resume_url_with_its_files(n8n: N8n) -> None:
+    number = ask(n8n, "Read aloud: good morning")
+    execution = n8n.ended(number)
     assert execution["status"] == "success", execution
     assert given(execution, "Done")[0]["binary"]["data"]["mimeType"] == "audio/wav"
-    task = next(task for task in oldest.tasks() if task["context_id"] == f"n8n-{number}")
+    task = next(task for task in n8n.tasks() if task["context_id"] == f"n8n-{number}")
     assert urlsplit(task["callback_url"]).path == f"/webhook-waiting/{number}"
-    told = [line for line in oldest.log("control").splitlines() if task["id"] in line and "callback." in line]
+    told = [line for line in n8n.log("control").splitlines() if task["id"] in line and "callback." in line]
     assert "callback.delivered" in told[-1]
 
 
-def test_a_call_before_n8n_waits_is_repeated_until_it_does(oldest: N8n, gate: Gate) -> None:
-    number = ask(oldest, "Read aloud: early", hook="test/held")
-    task = until(lambda: [task for task in oldest.tasks() if task["context_id"] == f"n8n-{number}"], bool)[0]["id"]
+def test_a_call_before_n8n_waits_is_repeated_until_it_does(n8n: N8n, gate: Gate) -> None:
+    number = ask(n8n, "Read aloud: early", hook="test/held")
+    task = until(lambda: [task for task in n8n.tasks() if task["context_id"] == f"n8n-{number}"], bool)[0]["id"]
 
     def failures() -> list[str]:
-        return [line for line in oldest.log("control").splitlines() if task in line and "callback.failed" in line]
+        return [line for line in n8n.log("control").splitlines() if task in line and "callback.failed" in line]
 
     assert "answered 409" in until(failures, bool)[0]
     gate.open()
-    execution = oldest.ended(number)
+    execution = n8n.ended(number)
     assert execution["status"] == "success", execution
     assert given(execution, "Done")[0]["binary"]["data"]["mimeType"] == "audio/wav"
 
 
-def test_a_call_too_many_or_too_late_changes_nothing(oldest: N8n) -> None:
-    number = ask(oldest, SLOW)
-    url = oldest.waiting(number)
-    assert oldest.http.post(url, json={"type": "task.completed", "data": {"state": "completed"}}).status_code == 200
-    assert oldest.waiting(number) == url
-    execution = oldest.ended(number)
+def test_a_call_too_many_or_too_late_changes_nothing(n8n: N8n) -> None:
+    number = ask(n8n, SLOW)
+    url = n8n.waiting(number)
+    assert n8n.http.post(url, json={"type": "task.completed", "data": {"state": "completed"}}).status_code == 200
+    assert n8n.waiting(number) == url
+    execution = n8n.ended(number)
     assert execution["status"] == "success", execution
     assert "slow 42" in given(execution, "Done")[0]["json"]["text"]
-    assert oldest.http.post(url, json={}).status_code == 409
-    assert oldest.execution(number)["stoppedAt"] == execution["stoppedAt"]
+    assert n8n.http.post(url, json={}).status_code == 409
+    assert n8n.execution(number)["stoppedAt"] == execution["stoppedAt"]
