@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from benchmarks.path import caller_of, cpu_seconds, sustained
 
 from concilium import tracing
-from support.agents import free_port
 from support.mesh import Mesh
 from support.otlp import receiving
+from support.ports import free_port
 
 SPANS = 6
 """Of a task of one step: request, submit, queue, step, call, run."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from concilium.home import Home
 from concilium.queue.redis_server import redis_args, redis_binary
-from support.agents import free_port
 from support.mesh import Mesh
+from support.ports import free_port
 
 HERE = Path(__file__).resolve().parent
 SCRIBE = HERE / "agents"

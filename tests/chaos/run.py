@@ -24,8 +24,8 @@ from chaos.receiver import Receiver
 from chaos.schedule import Fault, make_schedule
 from chaos.supervised import SUPERVISOR, SupervisedMesh
 from chaos.work import make_jobs
-from support.agents import free_port
 from support.mesh import GATEWAY
+from support.ports import free_port
 from support.postgres import Postgres
 
 LEASE_TTL_S = 3.0

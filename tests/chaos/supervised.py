@@ -12,8 +12,8 @@ from chaos.mesh import ChaosMesh
 from concilium.cli import pidfile
 from concilium.cli.processes import pid_file
 from concilium.home import Home
-from support.agents import free_port
 from support.mesh import START_S
+from support.ports import free_port
 
 SUPERVISOR = "supervisor"
 

@@ -13,7 +13,7 @@ from chaos.checker import RULES, Report, Violation, check
 from chaos.evidence import Evidence, read_blobs, read_executions, read_histories
 from chaos.receiver import Receiver
 from compose.stack import PROJECT, SERVICES, Stack, kill_main
-from support.agents import free_port
+from support.ports import free_port
 
 EVERY_S = 2.0
 """A request comes this often."""

@@ -14,8 +14,8 @@ from typing import Any
 from compose.base import CADDY
 from compose.base import NAME as BASE
 from concilium.cli.n8n.install import install
-from support.agents import free_port
 from support.docker import Docker
+from support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "concilium-check"

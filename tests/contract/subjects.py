@@ -16,7 +16,8 @@ import psutil
 from concilium.contracts.skill import AgentManifest, SelfTestCase, Skill
 from concilium.home import Home, shipped
 from concilium.runner.endpoints import credentials
-from support.agents import ROOT, free_port
+from support.agents import ROOT
+from support.ports import free_port
 
 FOREIGN = ROOT / "tests" / "support" / "foreign_agent"
 NEW = "made-here"

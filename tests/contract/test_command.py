@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from contract.subjects import Subject
-from support.agents import free_port
+from support.ports import free_port
 
 CONCILIUM = str(Path(sys.executable).parent / "concilium")
 

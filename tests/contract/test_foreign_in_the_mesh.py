@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from contract.subjects import FOREIGN
-from support.agents import free_port
 from support.mesh import GATEWAY, Mesh
+from support.ports import free_port
 from support.runner import Caller, calling, runs_of, until
 
 KEY = "a-key-of-its-own"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from support.agents import ROOT, free_port
+from support.agents import ROOT
+from support.ports import free_port
 
 PAGE = ROOT / "docs" / "write-an-agent.md"
 COMMAND_S = 180

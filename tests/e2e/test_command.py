@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.command import COMMAND_S, Mesh, free_ports
+from support.command import COMMAND_S, Mesh
+from support.ports import free_ports
 
 
 @pytest.fixture(scope="module")

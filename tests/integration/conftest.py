@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from support.agents import free_port
 from support.control_plane import Client, ControlPlane
+from support.ports import free_port
 
 
 @pytest.fixture(scope="module")

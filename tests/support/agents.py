@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from concilium.contracts.a2a import errors, parts, reader, step
 from concilium.contracts.runner import Lease
 from concilium.contracts.skill import Effects
 from concilium.contracts.task import DataClass, Priority, Problem
+from support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 AGENTS = (ROOT / "benchmarks" / "agents", Path(__file__).parent / "probe_agents")
@@ -86,12 +86,6 @@ class Agent:
                 pass
             time.sleep(0.02)
         raise AssertionError(f"not ready: {self.log.read_text()}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_agent(name: str, home: Path) -> Agent:

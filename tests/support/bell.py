@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from support.command import Mesh, free_ports
+from support.command import Mesh
+from support.ports import free_ports
 
 AGENT = """\
 name: bell

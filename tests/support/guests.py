@@ -8,7 +8,7 @@ from datetime import timedelta
 from concilium.contracts.base import utc_now
 from concilium.contracts.nodes import Dial, Node, NodeState
 from concilium.nodes.node_end.membership import Membership
-from support.agents import free_port
+from support.ports import free_port
 
 Invite = Callable[..., tuple[Node, str]]
 Enrol = Callable[..., Membership]

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from concilium.home import Home
-from support.agents import AGENTS, ROOT, free_port
+from support.agents import AGENTS, ROOT
+from support.ports import free_port
 from support.redis import RedisServer
 
 START_S = 90.0

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from support.command import Mesh, free_ports
+from support.command import Mesh
 from support.n8n_variants import write_variants
+from support.ports import free_ports
 
 T = TypeVar("T")
 UP_S = 600.0

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.agents import ROOT, free_port
+from support.agents import ROOT
 from support.mesh import Mesh
+from support.ports import free_port
 
 SHIPPED = ROOT / "infra" / "prometheus"
 WAIT_S = 60.0

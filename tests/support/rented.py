@@ -18,7 +18,8 @@ import httpx
 from concilium.cli import pidfile
 from concilium.contracts.base import JSON
 from concilium.contracts.nodes import Node
-from support.command import CONCILIUM, Mesh, free_ports
+from support.command import CONCILIUM, Mesh
+from support.ports import free_ports
 
 WITHIN_S = 90.0
 """Seconds a busy machine may take for what needs a few."""

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from support.agents import free_port
 from support.control_plane import Client, ControlPlane
 from support.engine import ScriptedEngine, running_engine
+from support.ports import free_port
 
 LEASE_TTL_S = 2.0
 """As in test_loop."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from support.agents import free_port
 from support.control_plane import ControlPlane
+from support.ports import free_port
 
 
 @pytest.fixture

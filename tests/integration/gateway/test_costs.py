@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from concilium.contracts.prices import EngineUse
-from support.agents import free_port
 from support.control_plane import Client, ControlPlane
+from support.ports import free_port
 
 PRICES = "{currency: EUR, nodes: {home: {}}, engines: {engine: {input_per_million: 1}}}"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.agents import free_port
 from support.control_plane import Client, ControlPlane
+from support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = ROOT / "agents" / "vision" / "self_test" / "line.png"

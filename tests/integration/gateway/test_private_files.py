@@ -8,8 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from support.agents import free_port
 from support.control_plane import Client, ControlPlane
+from support.ports import free_port
 
 
 @pytest.fixture

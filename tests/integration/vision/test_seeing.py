@@ -17,10 +17,11 @@ from concilium.contracts.a2a import parts
 from concilium.contracts.a2a.reader import Final
 from concilium.contracts.prices import EngineUse
 from concilium.contracts.states import TaskState
-from support.agents import Agent, Peer, free_port, lease, make_agent
+from support.agents import Agent, Peer, lease, make_agent
 from support.engine import images_of, running_engine
 from support.heif import rotated
 from support.images import corners, marked, opened, saved, until
+from support.ports import free_port
 
 LONGEST_EVENT = 48 * 2**20
 AGENT_BYTES = 900 * 2**20

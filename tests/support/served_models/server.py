@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from concilium.contracts.config import EngineConfig
-from support.agents import free_port
+from support.ports import free_port
 from support.served_models import environment
 
 START_S = 300.0

@@ -1,7 +1,7 @@
 """The turn as a fold: what the brain decides from a history, and that it decides the same again."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from concilium.brain import Brain
@@ -236,7 +236,6 @@ def test_an_ended_turn_is_left_alone() -> None:
     assert ALONE.advance(ended).model_dump(exclude_defaults=True) == {}
 
 
-@settings(deadline=None)  # a shared machine may be slow; the work is bounded by the list
 @given(st.lists(st.tuples(st.integers(0, 31), st.sampled_from(["done", "fail", "retry", "cancel"])), max_size=30))
 def test_any_history_decides_the_same_again_and_makes_no_attempt_twice(ends: list[tuple[int, str]]) -> None:
     told = Story(ALONE, turn("x", (PNG,), plan=two_branches()))

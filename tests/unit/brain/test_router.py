@@ -415,7 +415,6 @@ def test_a_request_too_long_to_be_one_order_is_asked_about() -> None:
     assert routed.reason == "too-long"
 
 
-@settings(deadline=None)
 @given(st.text(max_size=300), st.lists(st.sampled_from([PNG, PDF]), max_size=3))
 def test_any_text_gets_a_valid_plan_or_a_question(text: str, files: list[FileRef]) -> None:
     decided = BRAIN.advance(turn(text, tuple(files)))
@@ -473,7 +472,7 @@ _PIECE = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.lists(_PIECE, max_size=12), st.lists(st.sampled_from([PNG, PDF]), max_size=2))
 def test_no_mark_of_a_lifted_literal_reaches_a_plan(pieces: list[str], files: list[FileRef]) -> None:
     text = " ".join(pieces)
@@ -490,7 +489,6 @@ _SCRIPT_LINES = st.lists(st.integers(0, 99).map("echo {}".format), min_size=1, m
 _ORDERS = ("Run this:", "Run", "Запусти", "Run this and read its output aloud:", "Read aloud the output of this:")
 
 
-@settings(deadline=None)
 @given(st.sampled_from(_ORDERS), _SCRIPT_LINES, st.booleans())
 def test_every_script_of_an_order_is_run_or_asked_about(order: str, scripts: list[str], fenced: bool) -> None:
     listed = "".join(f"\n```sh\n{s}\n```\n" for s in scripts) if fenced else " and ".join(f"`{s}`" for s in scripts)
@@ -508,7 +506,6 @@ _JUMBLE = (
 _WORDS = st.sampled_from([*_JUMBLE.split(), "\n"])
 
 
-@settings(deadline=None)
 @given(st.lists(_WORDS, max_size=25), st.lists(st.sampled_from([PNG, PDF]), max_size=3))
 def test_any_jumble_of_orders_gets_a_valid_plan_or_a_question(words: list[str], files: list[FileRef]) -> None:
     request = turn(" ".join(words), tuple(files))

@@ -71,7 +71,7 @@ def test_what_no_file_could_hold_is_replaced() -> None:
 
 
 @given(st.text(alphabet="`~ \n\tpython<think>/x", max_size=400))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_answer_gives_text_that_can_be_stored(answer: str) -> None:
     found = source_in(answer)
     assert found == "" or (found.endswith("\n") and found.strip() and found.encode())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concilium.contracts.errors import ConciliumError, IllegalTransition
@@ -48,7 +48,7 @@ def test_a_step_moves_only_along_the_table(old: StepState, new: StepState) -> No
 
 
 @given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=3), STEPS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 def test_no_order_of_operations_makes_an_illegal_history(texts: list[str], actions: list[tuple[str, int]]) -> None:
     asyncio.run(_play(texts, actions))
 

@@ -31,8 +31,8 @@ from concilium.nodes.node_end.membership import KEY_LIFE_S, Membership
 from concilium.nodes.node_end.service import Service
 from concilium.nodes.tls import Identity
 from concilium.nodes.wire import PeerRefused, dial, end_all
-from support.agents import free_port
 from support.guests import Enrol, echo
+from support.ports import free_port
 
 WITHIN_S = 60.0
 

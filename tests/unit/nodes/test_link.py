@@ -20,8 +20,8 @@ from concilium.nodes.node_end.service import Service
 from concilium.nodes.talk import Question, SigningRequest
 from concilium.nodes.tls import Identity
 from concilium.nodes.wire import LINE_BYTES, LinkBroken, LinkSilent, PeerRefused, Stream, connect, dial, end_all
-from support.agents import free_port
 from support.guests import Enrol, echo
+from support.ports import free_port
 
 QUIET = settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

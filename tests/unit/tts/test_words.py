@@ -71,7 +71,7 @@ PIECES = st.sampled_from(
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(pieces=st.lists(st.tuples(PIECES, st.sampled_from(["", " "])), max_size=12))
 def test_no_digit_is_left_whatever_stands_around_it(language: str, pieces: list[tuple[str, str]]) -> None:
     said = spell_out("".join(piece + space for piece, space in pieces), language)
