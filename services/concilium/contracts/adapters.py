@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from enum import StrEnum
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -19,12 +19,12 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]{0,62}$")]
 """A word of a vocabulary, such as a capability or a topic: ``sport.chess``."""
 
-WEIGHTS = "adapter_model.safetensors"
-CONFIG = "adapter_config.json"
-MANIFEST = "manifest.json"
-REPORT = "verify_report.json"
-LICENSE = "LICENSE"
-README = "README.md"
+WEIGHTS: Final = "adapter_model.safetensors"
+CONFIG: Final = "adapter_config.json"
+MANIFEST: Final = "manifest.json"
+REPORT: Final = "verify_report.json"
+LICENSE: Final = "LICENSE"
+README: Final = "README.md"
 BundleFile = Literal["adapter_model.safetensors", "adapter_config.json", "verify_report.json", "LICENSE", "README.md"]
 LISTED: tuple[BundleFile, ...] = get_args(BundleFile)
 """The files of a bundle that its manifest lists: all but itself and the signature."""
