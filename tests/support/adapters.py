@@ -1,5 +1,6 @@
 """Tiny base models, trained LoRAs and bundles, made with numpy in milliseconds."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from concilium.adapters.base_model import BaseModelFacts, read_base
 from concilium.adapters.bundle import Bundle
 from concilium.adapters.pack import Papers, pack
-from concilium.contracts.adapters import CONFIG, WEIGHTS, AdapterFacts
+from concilium.contracts.adapters import CONFIG, MANIFEST, WEIGHTS, AdapterFacts
 
 Array = npt.NDArray[Any]
 TYPES = {"float32": "F32", "float16": "F16", "uint16": "BF16"}
@@ -159,6 +160,34 @@ def make_peft(folder: Path, tensors: Mapping[str, Array] | None = None, **change
     (folder / CONFIG).write_text(json.dumps(peft_config(**changes)))
     write_safetensors(folder / WEIGHTS, found)
     return folder
+
+
+def reseal(folder: Path, **changes: Any) -> None:
+    """Write the manifest anew for the files as they are, as somebody would who knows the format.
+
+    Args:
+        folder: the bundle.
+        changes: to members of the manifest.
+    """
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    for name in manifest["files"]:
+        if (folder / name).is_file():
+            data = (folder / name).read_bytes()
+            manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    (folder / MANIFEST).write_text(json.dumps(manifest | changes), encoding="utf-8")
+
+
+def replace_weights(folder: Path, tensors: Mapping[str, Array]) -> None:
+    """Put other tensors into a bundle, and seal it."""
+    write_safetensors(folder / WEIGHTS, tensors)
+    reseal(folder, bytes=sum(array.nbytes for array in tensors.values()))
+
+
+def replace_config(folder: Path, **changes: Any) -> None:
+    """Change members of a bundle's configuration, and seal it."""
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | changes))
+    reseal(folder)
 
 
 def facts(name: str = "sport", version: str = "1.2.0", **more: Any) -> AdapterFacts:

@@ -145,6 +145,7 @@ def _manifest(data: bytes) -> Manifest:
 
 def fit(data: bytes, model: type[M], file: str, code: Refusal) -> M:
     """Return a file's JSON as a model. Raises `BundleRefused` with the first thing that does not fit, and where."""
+    strict_json.load(data, file)
     try:
         return model.model_validate_json(data, strict=True)
     except ValidationError as error:

@@ -53,9 +53,14 @@ class Recipe:
     rank_max: int
 
     @property
+    def room(self) -> int:
+        """The largest rank that is served and fits."""
+        return max(rank for rank in SERVED_RANKS if rank <= self.rank_max)
+
+    @property
     def id(self) -> str:
         """The composite id: over the parents' digests in their order, the weights, and the method."""
-        cut = self.rank_max if self.method == "svd" else None
+        cut = self.room if self.method == "svd" else None
         parts = [
             "composition 1",
             self.method,
@@ -99,22 +104,23 @@ def _check(recipe: Recipe) -> None:
         raise BundleRefused(Refusal.LINEAR, detail)
     if not 2 <= len(recipe.parents) <= PARENTS_MAX or len(recipe.weights) != len(recipe.parents):
         raise Invalid(f"name 2 to {PARENTS_MAX} parents with one weight each")
+    if recipe.rank_max < 1:
+        raise Invalid("the engine's largest rank is at least 1")
     if any(not isfinite(weight) or weight == 0 for weight in recipe.weights):
         raise Invalid("a weight is a finite number other than zero")
     _base(recipe.parents)
     _facts(recipe)
     total = sum(parent.manifest.rank for parent in recipe.parents)
-    if recipe.method == "cat" and served_rank(total) > recipe.rank_max:
+    if recipe.method == "cat" and total > recipe.room:
         ranks = " + ".join(str(parent.manifest.rank) for parent in recipe.parents)
-        made = f"cat makes rank {ranks} = {total}, served as {served_rank(total)}"
-        detail = f"{made}; the engine has room for {recipe.rank_max}. Use svd"
+        detail = f"cat makes rank {ranks} = {total}; the engine has room for {recipe.room}. Use svd, which cuts to that"
         raise BundleRefused(Refusal.RANK_TOO_HIGH, detail)
 
 
 def _make(recipe: Recipe, target: Path) -> None:
     factors = _factors(recipe)
     if recipe.method == "svd":
-        rank = max(rank for rank in SERVED_RANKS if rank <= recipe.rank_max)
+        rank = recipe.room
         factors, error = _cut(factors, rank)
     else:
         rank, error = served_rank(sum(parent.manifest.rank for parent in recipe.parents)), 0.0

@@ -141,11 +141,8 @@ def parse(data: bytes) -> LoraConfig:
     """
     members = strict_json.load(data, CONFIG)
     if members.get("peft_type") != "LORA":
-        raise _bad(f"peft_type is {members.get('peft_type')!r:.60}; only LORA is taken")
+        raise _bad(f"peft_type is {ascii(members.get('peft_type'))[:60]}; only LORA is taken")
     _refuse_variants(members)
-    r = members.get("r")
-    if type(r) is not int or not 1 <= r <= RANK_MAX:
-        raise _bad(f"r is {r!r:.60}; 1 to {RANK_MAX} is taken")
     task = members.get("task_type")
     if task not in _TASKS:
         raise _unsupported("task_type", task)
@@ -153,7 +150,7 @@ def parse(data: bytes) -> LoraConfig:
     if base is not None and not isinstance(base, str):
         raise _bad("base_model_name_or_path is not a text")
     return LoraConfig(
-        r=r,
+        r=_rank("r", members.get("r")),
         alpha=_alpha("lora_alpha", members.get("lora_alpha")),
         rslora=_flag(members, "use_rslora"),
         task=task,
@@ -233,14 +230,17 @@ def _flag(members: Mapping[str, JSON], name: str) -> bool:
 
 
 def _rank(name: str, value: JSON) -> int:
-    if type(value) is not int or not 1 <= value <= RANK_MAX:
-        raise _bad(f"the rank of {name[:80]!r} is {value!r:.60}; 1 to {RANK_MAX} is taken")
+    if type(value) is not int or value < 1:
+        raise _bad(f"the rank {ascii(name)[:80]} is {ascii(value)[:60]}; a whole number over 0 is taken")
+    if value > RANK_MAX:
+        detail = f"{CONFIG}: the rank {ascii(name)[:80]} is over {RANK_MAX}, the largest that engines serve"
+        raise BundleRefused(Refusal.RANK_TOO_HIGH, detail, file=CONFIG)
     return value
 
 
 def _alpha(name: str, value: JSON) -> float:
     if type(value) not in (int, float) or not 0 < value <= 10**6 or not isfinite(value):
-        raise _bad(f"{name[:80]} is {value!r:.60}; a number over 0 and up to a million is taken")
+        raise _bad(f"{ascii(name)[:80]} is {ascii(value)[:60]}; a number over 0 and up to a million is taken")
     return float(value)
 
 

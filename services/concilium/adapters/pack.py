@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from concilium.adapters import lora_config, strict_json
+from concilium.adapters import lora_config
 from concilium.adapters.base_model import BaseModelFacts
 from concilium.adapters.bundle import TEXT_BYTES, Bundle, check_text, fit, open_bundle
 from concilium.adapters.folder import Progress, opened, silent
@@ -95,9 +95,7 @@ def _paper(path: Path, name: str) -> bytes:
 def _verdict(path: Path | None) -> VerifyReport:
     if path is None:
         return VerifyReport(verdict=Verdict.INSUFFICIENT)
-    data = _paper(path, REPORT)
-    strict_json.load(data, REPORT)
-    return fit(data, VerifyReport, REPORT, Refusal.BAD_REPORT)
+    return fit(_paper(path, REPORT), VerifyReport, REPORT, Refusal.BAD_REPORT)
 
 
 def _about(facts: AdapterFacts, base: BaseModelFacts, found: PeftFolder) -> bytes:
