@@ -268,6 +268,7 @@ CASES: dict[str, tuple[str, Break]] = {
     "metadata that is no text": ("bad-header", header(lambda found: found.update(__metadata__={"a": 1}))),
     "a member too many in the header": ("bad-header", header(lambda found: found[f"{Q}.lora_A.weight"].update(x=1))),
     "a size below 0": ("bad-header", header(lambda found: found[f"{Q}.lora_A.weight"].update(shape=[-4, 32]))),
+    "a size that is true": ("bad-header", header(lambda found: found[f"{Q}.lora_A.weight"].update(shape=[128, True]))),
     "a tensor twice": ("duplicate-member", raw(b'{"a": {}, "a": {}}')),
     "a tensor's name in Cyrillic": (
         "bad-name",
