@@ -36,14 +36,12 @@ from concilium.contracts.adapters import (
     served_name,
 )
 
-SIGNATURE = "manifest.sig"
-"""May lie beside the manifest, which does not list it; who trusts it is asked elsewhere."""
 TEXT_BYTES = 2**20
 WEIGHTS_BYTES = 16 * 2**30
 
 LIMITS = {
     WEIGHTS: WEIGHTS_BYTES, CONFIG: TEXT_BYTES, MANIFEST: TEXT_BYTES, REPORT: TEXT_BYTES, LICENSE: TEXT_BYTES,
-    README: TEXT_BYTES, SIGNATURE: TEXT_BYTES,
+    README: TEXT_BYTES,
 }  # fmt: skip
 """What a bundle may hold, with the most bytes of each."""
 

@@ -196,7 +196,7 @@ def _facts(recipe: Recipe) -> AdapterFacts:
     manifests = [parent.manifest for parent in recipe.parents]
     paradigms = {manifest.paradigm for manifest in manifests if manifest.paradigm is not None}
     if len(paradigms) > 1:
-        names = ", ".join(sorted(paradigm.name for paradigm in paradigms))
+        names = ", ".join(sorted(paradigm.id for paradigm in paradigms))
         detail = f"the parents speak for different paradigms ({names}), and an answer carries the warning of one"
         raise BundleRefused(Refusal.PARADIGMS_DIFFER, detail)
     return AdapterFacts(

@@ -44,7 +44,7 @@ def recipe(*parents: Bundle, weights: list[float] | None = None, method: str = "
 
 def view(name: str) -> Paradigm:
     both = {"en": name, "ru": "Взгляд"}
-    return Paradigm.model_validate({"name": name, "title": both, "warning_text": both})
+    return Paradigm.model_validate({"id": name, "title": both, "warning_text": both})
 
 
 def test_cat_equals_the_sum(tmp_path: Path, core: Bundle, topic: Bundle, base: BaseModelFacts) -> None:
