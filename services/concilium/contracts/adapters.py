@@ -183,7 +183,7 @@ class Gate(Model):
 
 
 class VerifyReport(Model):
-    """``verify_report.json``: what was measured of an adapter. Its verdict is no better than its worst gate."""
+    """``verify_report.json``: what was measured of an adapter. It passes when each of its gates does."""
 
     verdict: Verdict
     gates: tuple[Gate, ...] = Field(default=(), max_length=1024)

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import re
 import socket
 import zipfile
 from collections.abc import Callable
@@ -340,6 +341,11 @@ def test_every_refusal_of_a_bundle_is_shown_above() -> None:
         Refusal.EXISTS,
     }
     assert {code for code, _ in CASES.values()} == set(Refusal) - elsewhere
+
+
+def test_every_refusal_is_in_the_table_of_the_docs() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "adapters.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == {code.value for code in Refusal}
 
 
 def test_a_device_is_refused(bundle: Bundle) -> None:
