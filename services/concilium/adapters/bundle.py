@@ -37,10 +37,12 @@ from concilium.contracts.adapters import (
 )
 
 TEXT_BYTES = 2**20
+CONFIG_BYTES = 4 * 2**20
+"""A LoRA on each of 128 experts in 48 layers names 18,432 modules, a megabyte."""
 WEIGHTS_BYTES = 16 * 2**30
 
 LIMITS = {
-    WEIGHTS: WEIGHTS_BYTES, CONFIG: TEXT_BYTES, MANIFEST: TEXT_BYTES, REPORT: TEXT_BYTES, LICENSE: TEXT_BYTES,
+    WEIGHTS: WEIGHTS_BYTES, CONFIG: CONFIG_BYTES, MANIFEST: TEXT_BYTES, REPORT: TEXT_BYTES, LICENSE: TEXT_BYTES,
     README: TEXT_BYTES,
 }  # fmt: skip
 """What a bundle may hold, with the most bytes of each."""
@@ -154,7 +156,7 @@ def fit(data: bytes, model: type[M], file: str, code: Refusal) -> M:
 
 
 def _listed(folder: Path, manifest: Manifest, name: BundleFile) -> bytes:
-    data = read(folder, name, TEXT_BYTES)
+    data = read(folder, name, LIMITS[name])
     check_text(name, data)
     _check_listed(manifest, name, len(data), hashlib.sha256(data).hexdigest())
     return data

@@ -344,7 +344,11 @@ def test_every_refusal_of_a_bundle_is_shown_above() -> None:
 
 
 def test_every_refusal_is_in_the_table_of_the_docs() -> None:
-    text = (Path(__file__).resolve().parents[3] / "docs" / "adapters.md").read_text(encoding="utf-8")
+    text = (
+        (Path(__file__).resolve().parents[3] / "docs" / "adapters.md")
+        .read_text(encoding="utf-8")
+        .partition("## Refusals")[2]
+    )
     assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == {code.value for code in Refusal}
 
 
