@@ -1,5 +1,6 @@
 """A composite is the weighted sum of its parents, made once, and as private as any of them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,15 @@ def test_a_composite_is_made_once_and_named_by_what_went_in(tmp_path: Path, core
     ids = {compose(one, store).folder.name for one in others}
     assert len(ids | {first.folder.name}) == 5
     assert {path.name for path in store.iterdir()} == ids | {first.folder.name}
+
+
+def test_of_several_that_compose_the_same_at_once_each_gets_the_one(
+    tmp_path: Path, core: Bundle, topic: Bundle
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: compose(recipe(core, topic), tmp_path / "store"), range(4)))
+    assert len({one.digest for one in made}) == 1
+    assert [path.name for path in (tmp_path / "store").iterdir()] == [made[0].folder.name]
 
 
 def test_a_damaged_composite_in_the_store_is_refused(tmp_path: Path, core: Bundle, topic: Bundle) -> None:
