@@ -113,6 +113,7 @@ def open_bundle(folder: Path, base: BaseModelFacts | None = None, progress: Prog
         _check_ranks(manifest, config, modules)
         if base is not None:
             check_base(manifest.base, modules.values(), base)
+        _check_form(texts[CONFIG], config, modules)
         check_numbers(file, modules.values(), progress)
         stamp = file.stamp
     return Bundle(folder, digest_of(data), manifest, config, report, modules, stamp)
@@ -185,6 +186,13 @@ def _check_ranks(manifest: Manifest, config: LoraConfig, modules: Mapping[str, L
         claimed = f"{MANIFEST} claims rank {manifest.rank} and {manifest.bytes} bytes of tensors"
         detail = f"{claimed}, there are {config.r} and {stored}"
         raise BundleRefused(Refusal.FALSE_CLAIM, detail, file=MANIFEST)
+
+
+def _check_form(data: bytes, config: LoraConfig, modules: Mapping[str, LoraModule]) -> None:
+    """Refuse a configuration in another form than ours: loaders import and target what its other members name."""
+    if data != lora_config.write(rank=config.r, alpha=config.alpha, modules=modules, task=config.task):
+        detail = f"{CONFIG} is not as `concilium adapters pack` writes it for these tensors; pack the adapter again"
+        raise BundleRefused(Refusal.BAD_CONFIG, detail, file=CONFIG)
 
 
 def _report(data: bytes, manifest: Manifest) -> VerifyReport:
