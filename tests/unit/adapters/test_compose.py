@@ -80,6 +80,16 @@ def test_svd_loses_nothing_where_the_ranks_fit(tmp_path: Path, core: Bundle, top
     assert apart(of_bundle(made), total([core, topic], [1.0, 1.0])) < 1e-5
 
 
+def test_svd_of_ranks_beyond_the_matrices_loses_nothing(tmp_path: Path, base: BaseModelFacts) -> None:
+    wide = [
+        make_bundle(tmp_path / f"wide-{seed}", base, facts("wide"), lora_arrays(rank=24, seed=seed), r=24)
+        for seed in (1, 2)
+    ]
+    made = compose(recipe(*wide, method="svd", rank_max=32), tmp_path / "store")
+    assert made.manifest.rank == 32
+    assert apart(of_bundle(made), total(wide, [1.0, 1.0])) < 1e-5
+
+
 def test_cat_over_the_largest_rank_is_refused_with_the_way_out(tmp_path: Path, core: Bundle, topic: Bundle) -> None:
     with pytest.raises(BundleRefused, match=r"8 \+ 4 = 12; the engine has room for 8. Use svd") as refused:
         compose(recipe(core, topic, rank_max=8), tmp_path / "store")
