@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 uv=.venv/bin/uv
-extras="--group dev --extra code --extra document --extra postgres --extra redis --extra tts --extra vision"
+extras="--group dev --extra adapters --extra code --extra document --extra postgres --extra redis --extra tts --extra vision"
 # shellcheck disable=SC2086 # a list of options
 $uv pip compile pyproject.toml $extras --generate-hashes --python-version 3.11 --no-header --quiet \
     ${UPGRADE:+--upgrade} --output-file requirements.lock >/dev/null

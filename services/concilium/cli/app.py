@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from concilium.cli.commands import agents, ask, backup, costs, keys, mesh, misc, nodes, service, tasks
+from concilium.cli.commands import adapters, agents, ask, backup, costs, keys, mesh, misc, nodes, service, tasks
 from concilium.cli.commands.doctor import doctor
 from concilium.cli.errors import FAILED, INTERRUPTED, USAGE, CliError
 from concilium.cli.output import note
@@ -47,6 +47,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(agents.app, name="agents")
+app.add_typer(adapters.app, name="adapters")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(keys.app, name="keys")
 app.add_typer(costs.app, name="costs")
