@@ -1,0 +1,125 @@
+"""Which view may answer a request: rules over words, no model, the same answer every time.
+
+In this order: a denied context anywhere means the accepted view. So does what cannot be read or is too long to be sure
+of, an excluded name, a question for what is accepted. Only then a name, a choice of the caller, a topic or a follow-up
+brings in the private view, alone or beside the accepted one. Whatever matches nothing has the accepted view.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from concilium.adapters.guard.denied import denied
+from concilium.adapters.guard.letters import Reading, read
+from concilium.adapters.guard.match import Named, names, topics
+from concilium.adapters.guard.paradigm import Decision, Language, Mode, Paradigm, Request, Span, View
+from concilium.adapters.guard.phrases import Phrases, has
+from concilium.adapters.guard.stems import is_russian
+from concilium.adapters.guard.unasked import silence
+from concilium.adapters.guard.words import sections
+
+TEXT_MAX = 4_000
+"""Characters of a request that may still be asking for a private view; a longer one holds too much to be sure of."""
+FOLLOW_UP_MAX = 8
+"""Words of a turn that is understood from the one before it."""
+_WORDS_MIN = 6
+"""Latin words of which one is English, if the text is."""
+
+_ACCEPTED, _BOTH, _OWN = (Phrases.of(sections("asked")[section]) for section in ("accepted", "both", "own"))
+_FOLLOWING, _FOREIGN, _ENGLISH = (Phrases.of(sections("asked")[name]) for name in ("following", "foreign", "english"))
+_ENCODED = re.compile(
+    r"\b(?:rot ?13|base ?64|decode|decipher|encrypt\w*|cipher|hex)\b|расшифр|декодир|шифр", re.IGNORECASE
+)
+_BLOB = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
+
+
+def decide(request: Request, history: Sequence[str], paradigm: Paradigm, mode: Mode = "auto") -> Decision:
+    """Return which view may answer.
+
+    Args:
+        request: the present turn and all that came with it.
+        history: the user's earlier turns, oldest first. A denied context in any of them holds to the end.
+        paradigm: the world-view whose adapter is in question.
+        mode: what the caller chose. No choice lifts a denied context.
+    """
+    language = _language(request.text)
+    forbidden = tuple(_forbidden(request, history))
+    if forbidden:
+        return Decision(
+            "accepted", tuple(dict.fromkeys(span.reason for span in forbidden)), forbidden, language, paradigm
+        )
+    unsure = "caller-accepted" if mode == "accepted" else _unsure(request, history)
+    if unsure:
+        return Decision("accepted", (unsure,), (), language, paradigm)
+    view, reasons, spans = _wanted(request.text, paradigm, mode)
+    if reasons == ("no-match",) and history and _carries_on(request.text) and not silence(request.text, paradigm):
+        view, reasons, spans = _wanted(history[-1], paradigm, mode)
+        spans = tuple(Span(f"history:{len(history) - 1}", span.start, span.end, span.reason) for span in spans)
+        reasons = ("follow-up", *reasons) if view != "accepted" else ("no-match",)
+    return Decision(view, reasons, spans, language, paradigm)
+
+
+def _language(text: str) -> Language:
+    letters = [form[0] for word in read(text).words for form in word.forms[:1]]
+    russian = sum(map(is_russian, letters))
+    latin = sum("a" <= letter <= "z" for letter in letters)
+    return "ru" if russian and russian * 2 >= latin else "en"
+
+
+def _forbidden(request: Request, history: Sequence[str]) -> Iterator[Span]:
+    sources = [("text", request.text), ("system", request.system), ("agent", request.agent), ("skill", request.skill)]
+    sources += [(f"history:{n}", text) for n, text in enumerate(history)]
+    sources += [(f"file:{n}", name) for n, name in enumerate(request.files)]
+    for source, text in sources:
+        for context, start, end in denied(text):
+            yield Span(source, start, end, f"denied:{context}")
+
+
+def _unsure(request: Request, history: Sequence[str]) -> str:
+    """Return why the guard cannot be sure that no context is denied; empty when it can."""
+    if len(request.text) > TEXT_MAX:
+        return "unsure:length"
+    texts = (request.text, request.system, *history)
+    if any(_ENCODED.search(text) or _BLOB.search(text) for text in texts):
+        return "unsure:encoded"
+    return "unsure:language" if any(_unread(read(text)) for text in texts) else ""
+
+
+def _unread(reading: Reading) -> bool:
+    """Whether a text is, in part, in a language that the guard does not read."""
+    if reading.strange or has(_FOREIGN, reading.words):
+        return True
+    latin = [word for word in reading.words if "a" <= word.forms[0][0] <= "z"]
+    return len(latin) >= _WORDS_MIN and len(latin) * 2 > len(reading.words) and not has(_ENGLISH, reading.words)
+
+
+def _wanted(text: str, paradigm: Paradigm, mode: Mode) -> tuple[View, tuple[str, ...], tuple[Span, ...]]:
+    reading = read(text)
+    named = names(text, paradigm.names)
+    excluded = [name for name in named if name.excluded]
+    if excluded:
+        return "accepted", ("excluded",), _spans(excluded, "excluded")
+    topic = topics(text, paradigm.allowed_topics)
+    sure = [name for name in named if name.sure or topic]
+    accepted = has(_ACCEPTED, reading.words)
+    both = mode == "dual" or has(_BOTH, reading.words) or (accepted and has(_OWN, reading.words))
+    if accepted and not sure and not both and mode == "auto":
+        return "accepted", ("accepted-asked",), ()
+    if topic and not sure and mode == "auto" and (unsure := silence(text, paradigm)):
+        return "accepted", (unsure,), ()
+    spans = (*_spans(sure, "by-name"), *((Span("text", *topic, "on-topic"),) if topic else ()))
+    caller = ("by-caller",) if mode in {"private", "dual"} else ()
+    reasons = (*caller, *dict.fromkeys(span.reason for span in spans))
+    if not reasons:
+        return "accepted", ("no-match",), ()
+    if both or (accepted and sure):
+        return "dual", (*reasons, "both-asked"), spans
+    return "private", reasons, spans
+
+
+def _spans(named: Sequence[Named], reason: str) -> tuple[Span, ...]:
+    return tuple(Span("text", name.start, name.end, reason) for name in named)
+
+
+def _carries_on(text: str) -> bool:
+    reading = read(text)
+    return len(reading.words) <= FOLLOW_UP_MAX and has(_FOLLOWING, reading.words)
