@@ -91,6 +91,14 @@ def test_any_text_is_decided_the_same_way_twice(text: str, mode: Mode) -> None:
     assert ask(text, mode=mode) == ask(text, mode=mode)
 
 
+@settings(max_examples=100, deadline=None)
+@given(word=st.text(alphabet="bcdfghjklqwxzбвгджзкпфхцчш", min_size=6, max_size=12), place=st.integers(0, 5))
+def test_one_unknown_word_silences_a_private_view_that_nobody_asked_for(word: str, place: int) -> None:
+    words = ["How", "do", "I", "develop", "endurance"]
+    assert ask(" ".join(words)).view == "private"
+    assert ask(" ".join((*words[:place], word, *words[place:]))).view == "accepted"
+
+
 @pytest.mark.parametrize(
     "request_",
     [
