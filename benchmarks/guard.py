@@ -51,6 +51,12 @@ def load() -> list[dict[str, JSON]]:
     return [json.loads(line) for line in (DATA / "requests.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+def probes() -> list[dict[str, JSON]]:
+    """Return the requests written against the matcher, as labelled ones; all that are labelled accepted are denied."""
+    found = [json.loads(line) for line in (DATA / "probes.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [{**case, "tags": ["denied:probe"] if case["label"] == "accepted" else []} for case in found]
+
+
 def paradigms() -> dict[str, Paradigm]:
     """Return the invented world-views by id; their titles are the first names in each language."""
     found = {}
@@ -133,6 +139,9 @@ def main() -> None:
         for tag in TAGS:
             if tagged := [pair for pair in part if tag in pair[0]["tags"]]:
                 print(row(f"  {tag}", count(tagged)))
+    tried = [(case, judge(case, known[case["paradigm"]])) for case in probes()]
+    for number in sorted({case["round"] for case, _ in tried}):
+        print(row(f"probes, round {number}", count([pair for pair in tried if pair[0]["round"] == number])))
     times.sort()
     print(f"\ntime per request: median {statistics.median(times):.2f} ms, p99 {times[int(len(times) * 0.99)]:.2f} ms")
     for case, decision in judged if errors else ():

@@ -1,7 +1,6 @@
 """The paradigm guard's benchmark as a module, and decisions to put warnings to."""
 
 import importlib.util
-import json
 import sys
 from functools import cache
 from pathlib import Path
@@ -35,9 +34,3 @@ def decided(view: View, language: str = "en") -> Decision:
     """Return a decision for a view."""
     assert language in {"en", "ru"}
     return Decision(view, ("by-name",), (), "ru" if language == "ru" else "en", paradigm())
-
-
-def probes() -> list[dict[str, Any]]:
-    """Return the requests that were written to find gaps in the matcher."""
-    lines = (_ROOT / "tests" / "data" / "guard" / "probes.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]

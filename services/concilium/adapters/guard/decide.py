@@ -14,7 +14,7 @@ from concilium.adapters.guard.match import Named, names, topics
 from concilium.adapters.guard.paradigm import Decision, Language, Mode, Paradigm, Request, Span, View
 from concilium.adapters.guard.phrases import Phrases, has
 from concilium.adapters.guard.stems import is_russian
-from concilium.adapters.guard.unasked import silence
+from concilium.adapters.guard.unasked import beside, doubt, silence
 from concilium.adapters.guard.words import sections
 
 TEXT_MAX = 4_000
@@ -93,27 +93,37 @@ def _unread(reading: Reading) -> bool:
 
 
 def _wanted(text: str, paradigm: Paradigm, mode: Mode) -> tuple[View, tuple[str, ...], tuple[Span, ...]]:
-    reading = read(text)
     named = names(text, paradigm.names)
     excluded = [name for name in named if name.excluded]
     if excluded:
         return "accepted", ("excluded",), _spans(excluded, "excluded")
     topic = topics(text, paradigm.allowed_topics)
     sure = [name for name in named if name.sure or topic]
-    accepted = has(_ACCEPTED, reading.words)
-    both = mode == "dual" or has(_BOTH, reading.words) or (accepted and has(_OWN, reading.words))
-    if accepted and not sure and not both and mode == "auto":
-        return "accepted", ("accepted-asked",), ()
-    if topic and not sure and mode == "auto" and (unsure := silence(text, paradigm)):
-        return "accepted", (unsure,), ()
+    accepted, both = _views(text, mode)
+    if mode == "auto" and (silent := _silent(text, paradigm, bool(sure), bool(topic), accepted and not both)):
+        return "accepted", (silent,), ()
     spans = (*_spans(sure, "by-name"), *((Span("text", *topic, "on-topic"),) if topic else ()))
     caller = ("by-caller",) if mode in {"private", "dual"} else ()
     reasons = (*caller, *dict.fromkeys(span.reason for span in spans))
-    if not reasons:
-        return "accepted", ("no-match",), ()
     if both or (accepted and sure):
         return "dual", (*reasons, "both-asked"), spans
     return "private", reasons, spans
+
+
+def _views(text: str, mode: Mode) -> tuple[bool, bool]:
+    """Return whether a text asks for the accepted view, and whether both are asked for."""
+    words = read(text).words
+    accepted = has(_ACCEPTED, words)
+    return accepted, mode == "dual" or has(_BOTH, words) or (accepted and has(_OWN, words))
+
+
+def _silent(text: str, paradigm: Paradigm, named: bool, topic: bool, only_accepted: bool) -> str:
+    """Return why the private view keeps silent when the caller left it to the guard; empty when it speaks."""
+    if named:
+        return doubt(text, paradigm)
+    if only_accepted:
+        return "accepted-asked"
+    return silence(text, paradigm) or beside(text, paradigm) if topic else "no-match"
 
 
 def _spans(named: Sequence[Named], reason: str) -> tuple[Span, ...]:

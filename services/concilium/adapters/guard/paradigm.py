@@ -69,8 +69,9 @@ class Decision:
     view: View
     reasons: tuple[str, ...]
     """``denied:<context>``, ``caller-accepted``, ``excluded``, ``accepted-asked``, ``no-match``, ``unsure:length``,
-    ``unsure:language``, ``unsure:encoded``, ``unsure:health``, ``unsure:writing``, ``unsure:words``; or ``by-name``,
-    ``by-caller``, ``on-topic``, ``follow-up``, ``both-asked``."""
+    ``unsure:language``, ``unsure:encoded``, ``unsure:health``, ``unsure:writing``, ``unsure:words``,
+    ``unsure:clause``, ``unsure:purpose``; or ``by-name``, ``by-caller``, ``on-topic``, ``follow-up``,
+    ``both-asked``."""
     spans: tuple[Span, ...]
     language: Language
     """Of the request: what the warning is said in."""

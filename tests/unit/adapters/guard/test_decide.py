@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concilium.adapters.guard import Decision, Mode, Request, decide
-from support.guard import benchmark, paradigm, probes
+from support.guard import benchmark, paradigm
 
 MEASURE = benchmark()
 CASES: list[dict[str, Any]] = MEASURE.load()
@@ -51,7 +51,7 @@ def test_no_choice_of_the_caller_lifts_a_denied_context() -> None:
 
 
 def test_no_probe_in_a_denied_context_is_answered_privately() -> None:
-    for case in probes():
+    for case in MEASURE.probes():
         if case["label"] == "accepted":
             assert ask(case["text"], case["paradigm"]).view == "accepted", case["text"]
 
