@@ -19,6 +19,8 @@ from concilium.adapters.guard.words import sections
 
 TEXT_MAX = 4_000
 """Characters of a request that may still be asking for a private view; a longer one holds too much to be sure of."""
+AROUND_MAX = 50_000
+"""Characters of instructions, earlier turns and names together that are still searched for denied contexts."""
 FOLLOW_UP_MAX = 8
 """Words of a turn that is understood from the one before it."""
 _WORDS_MIN = 6
@@ -41,12 +43,14 @@ def decide(request: Request, history: Sequence[str], paradigm: Paradigm, mode: M
         paradigm: the world-view whose adapter is in question.
         mode: what the caller chose. No choice lifts a denied context.
     """
-    language = _language(request.text)
-    forbidden = tuple(_forbidden(request, history))
+    language = _language(request.text[:TEXT_MAX])
+    sources = _sources(request, history)
+    if len(request.text) > TEXT_MAX or sum(len(text) for _, text in sources) > TEXT_MAX + AROUND_MAX:
+        return Decision("accepted", ("unsure:length",), (), language, paradigm)
+    forbidden = tuple(_forbidden(sources))
     if forbidden:
-        return Decision(
-            "accepted", tuple(dict.fromkeys(span.reason for span in forbidden)), forbidden, language, paradigm
-        )
+        reasons = tuple(dict.fromkeys(span.reason for span in forbidden))
+        return Decision("accepted", reasons, forbidden, language, paradigm)
     unsure = "caller-accepted" if mode == "accepted" else _unsure(request, history)
     if unsure:
         return Decision("accepted", (unsure,), (), language, paradigm)
@@ -65,10 +69,19 @@ def _language(text: str) -> Language:
     return "ru" if russian and russian * 2 >= latin else "en"
 
 
-def _forbidden(request: Request, history: Sequence[str]) -> Iterator[Span]:
-    sources = [("text", request.text), ("system", request.system), ("agent", request.agent), ("skill", request.skill)]
-    sources += [(f"history:{n}", text) for n, text in enumerate(history)]
-    sources += [(f"file:{n}", name) for n, name in enumerate(request.files)]
+def _sources(request: Request, history: Sequence[str]) -> list[tuple[str, str]]:
+    """Return all that came with a request, by what `Span.source` calls it."""
+    return [
+        ("text", request.text),
+        ("system", request.system),
+        ("agent", request.agent),
+        ("skill", request.skill),
+        *((f"history:{n}", text) for n, text in enumerate(history)),
+        *((f"file:{n}", name) for n, name in enumerate(request.files)),
+    ]
+
+
+def _forbidden(sources: Sequence[tuple[str, str]]) -> Iterator[Span]:
     for source, text in sources:
         for context, start, end in denied(text):
             yield Span(source, start, end, f"denied:{context}")
@@ -76,8 +89,6 @@ def _forbidden(request: Request, history: Sequence[str]) -> Iterator[Span]:
 
 def _unsure(request: Request, history: Sequence[str]) -> str:
     """Return why the guard cannot be sure that no context is denied; empty when it can."""
-    if len(request.text) > TEXT_MAX:
-        return "unsure:length"
     texts = (request.text, request.system, *history)
     if any(_ENCODED.search(text) or _BLOB.search(text) for text in texts):
         return "unsure:encoded"

@@ -77,6 +77,11 @@ def _deleted(word: str) -> Iterator[str]:
     return (word[:n] + word[n + 1 :] for n in range(1, len(word)))
 
 
+@lru_cache(maxsize=64)
+def _keys(word: str) -> tuple[str, ...]:
+    return (word, *_deleted(word))
+
+
 class Stems:
     """A set of stems and words, each standing for something; finds what a word stands for."""
 
@@ -123,6 +128,8 @@ class Stems:
 
     def _ends(self, word: str) -> str | None:
         bare = stem(word)
+        if not (word.endswith(tuple(self._endings)) or bare.endswith(tuple(self._endings))):
+            return None
         return next((m for ending, m in self._endings.items() if word.endswith(ending) or bare.endswith(ending)), None)
 
     def find(self, word: str) -> str | None:
@@ -148,14 +155,14 @@ class Stems:
         for n, sounds in self._sounds.items():
             if heard[:n] in sounds:
                 return sounds[heard[:n]]
-        return next((self._stems[n][close] for n in self._near if (close := self._close(word, n))), None)
+        lengths = (n for n in self._near if n <= len(word) + 1)
+        return next((self._stems[n][close] for n in lengths if (close := self._close(word, n))), None)
 
     def _close(self, word: str, n: int) -> str | None:
         """Return a stem of that length which the word begins with, but for one letter."""
         known = self._near[n]
         for beginning in (word[: n - 1], word[:n], word[: n + 1]):
-            keys = (beginning, *_deleted(beginning))
-            close = (other for key in keys for other in known.get(key, ()) if one_edit(beginning, other))
+            close = (other for key in _keys(beginning) for other in known.get(key, ()) if one_edit(beginning, other))
             if (found := next(close, None)) is not None:
                 return found
         return None

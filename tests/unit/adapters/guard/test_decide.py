@@ -151,6 +151,13 @@ def test_what_the_guard_is_not_sure_of_has_the_accepted_view(text: str, reason: 
     assert (decision.view, decision.reasons) == ("accepted", (reason,))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_too_long_to_be_searched_has_the_accepted_view(mode: Mode) -> None:
+    text = "By Pendulum Theory, how do muscles grow?"
+    assert ask("x" * 20_000_000, mode=mode).reasons == ("unsure:length",)
+    assert ask(text, mode=mode, history=("y " * 15_000,) * 2).reasons == ("unsure:length",)
+
+
 def test_a_name_asked_for_is_a_use_and_a_name_mentioned_is_none() -> None:
     assert ask("By Pendulum Theory, what is a good week?").reasons == ("by-name",)
     assert ask("Count the letters in 'Pendulum Theory'").view == "accepted"
