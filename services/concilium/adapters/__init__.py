@@ -1,4 +1,6 @@
-"""Adapters as files: bundles, what is refused of them, export for engines, composition.
+"""Adapters: LoRAs for one base model, versioned, content-addressed, signed.
 
-Arrays are numpy's, of the extra ``adapters``; nothing here imports a framework or runs what a file holds.
+Bundles and what is refused of them, export and composition; `trust`, whom to believe; `guard`, when a private
+world-view may speak. Arrays are numpy's, of the extra ``adapters``; nothing here imports a framework or runs what a file
+holds.
 """
