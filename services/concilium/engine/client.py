@@ -64,7 +64,7 @@ class EngineClient:
     async def chat(
         self, messages: Sequence[Message], *, schema: dict[str, JSON] | None = None, max_tokens: int, purpose: str = ""
     ) -> str:
-        """Return the text of the model's answer; it may still break the schema or be cut off at ``max_tokens``.
+        """Return the text of the model's answer; it may still break the schema, be cut off or be nothing but thoughts.
 
         Args:
             messages: the conversation so far.
@@ -75,10 +75,7 @@ class EngineClient:
         Raises:
             EngineError: there is no answer.
         """
-        found = await self.complete(Chat(messages, schema=schema, max_tokens=max_tokens, purpose=purpose))
-        if found.reasoning_content and not found.content:
-            raise EngineError("garbage", "the model thought and said nothing")
-        return found.content
+        return (await self.complete(Chat(messages, schema=schema, max_tokens=max_tokens, purpose=purpose))).content
 
     async def complete(self, chat: Chat) -> Completion:
         """Return a whole answer. Raises `EngineError` when no replica gave one."""

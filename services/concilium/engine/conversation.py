@@ -33,6 +33,8 @@ class Conversation:
         self._next_s = config.next_token_s
         self._transport = transport
         self._dialect = Dialect()
+        self._thoughtless: set[str] = set()
+        """Models that were asked to think and did not."""
 
     async def whole(self, url: str, wire: Wire, limit: Limit) -> Completion:
         """Return an answer that comes in one piece. Raises `EngineError`."""
@@ -48,7 +50,7 @@ class Conversation:
             EngineError: as soon as something fails.
         """
         thoughts: list[str] = []
-        answer = Answer(wire.thinking)
+        answer = Answer(None if wire.model in self._thoughtless else wire.thinking)
         async with contextlib.aclosing(self._streamed(url, replace(wire, stream=True), limit, answer)) as parts:
             async for delta in parts:
                 thoughts.append(delta.reasoning_content)
@@ -56,6 +58,8 @@ class Conversation:
                 if wire.thinking_budget and answer.thinking_tokens >= self._most(wire) and not delta.finish_reason:
                     break
             else:
+                if answer.did_not_think:
+                    self._thoughtless.add(wire.model)
                 return
         rest = replace(wire, stream=True, prefix=cut_short("".join(thoughts)))
         async with contextlib.aclosing(self._streamed(url, rest, limit, Answer(rest.thinking))) as parts:

@@ -131,10 +131,25 @@ async def test_a_server_that_splits_may_say_the_word_in_its_answer() -> None:
         assert joined(await deltas(client, mode="think")) == ("hm", "Write <think> first")
 
 
-async def test_an_answer_of_thoughts_alone_is_no_answer() -> None:
+async def test_an_answer_of_thoughts_alone_is_empty() -> None:
     async with asking(says("<think>", "hm")) as (client, _server):
-        with pytest.raises(EngineError, match="garbage: the model thought and said nothing"):
-            await client.chat(ASKED, max_tokens=5)
+        assert await client.chat(ASKED, max_tokens=5) == ""
+        assert joined(await deltas(client, mode="think")) == ("hm", "")
+
+
+async def test_a_model_that_was_asked_to_think_and_did_not_has_answered_all_the_same() -> None:
+    async with asking(says("4 ", "of course")) as (client, _server):
+        first, later = await deltas(client, mode="think"), await deltas(client, mode="think")
+    async with asking(says("4 ", "of course")) as (client, _server):
+        whole_answer = await client.complete(Chat(ASKED, mode="think"))
+    assert first[-1].content == "4 of course", "nobody can know before its end"
+    assert joined(later) == ("", "4 of course"), "from then on it is known"
+    assert (whole_answer.reasoning_content, whole_answer.content) == ("", "4 of course")
+
+
+async def test_thoughts_that_were_cut_off_before_any_tag_are_no_answer() -> None:
+    async with asking(streams(chunk("two and"), chunk(finish="length"))) as (client, _server):
+        assert joined(await deltas(client, mode="think")) == ("two and", "")
 
 
 def thinks_without_end(*, knows_budget: bool, tagged: bool) -> Handler:
