@@ -45,6 +45,7 @@ class EngineClient:
         self._model = config.model
         self._replicas = Replicas(config.urls)
         self._transport = Transport(config)
+        self._can_count = True
         self._conversation = Conversation(config, self._transport)
 
     @property
@@ -187,14 +188,15 @@ class EngineClient:
 
     async def _check_room(self, wire: Wire, context_tokens: int, name: str) -> None:
         room = context_tokens - wire.answer_tokens - wire.thinking_budget
-        if wire.text_bytes <= room:  # a token is at least a byte
+        if not self._can_count or wire.text_bytes <= room:  # a token is at least a byte
             return
         try:
             count = await self.count_tokens(wire.chat.messages, model=wire.model)
         except EngineError as error:
             if error.status is None:
                 raise
-            return  # the server cannot count; it knows its own context
+            self._can_count = False  # the server judges by its own context
+            return
         if count > room:
             raise EngineError("refused", f"the prompt has {count} tokens and the mode '{name}' leaves {room} for it")
 

@@ -11,7 +11,7 @@ import orjson
 from concilium.contracts.config import EngineConfig
 from concilium.contracts.limits import MIB
 from concilium.engine import usage
-from concilium.engine.chat import Completion, Dialect, Wire, read_completion
+from concilium.engine.chat import Completion, Dialect, Wire, read_completion, use_of
 from concilium.engine.errors import EngineError
 from concilium.engine.stream import Answer, Delta, Patience, deltas
 from concilium.engine.thinking import cut_short
@@ -39,9 +39,9 @@ class Conversation:
     async def whole(self, url: str, wire: Wire, limit: Limit) -> Completion:
         """Return an answer that comes in one piece. Raises `EngineError`."""
         async with self._opened(url, wire, limit, None) as response:
-            answer = read_completion(read_json(await read_whole(response, REPLY_BYTES)))
-        usage.current().answer(answer.usage)
-        return answer
+            reply = read_json(await read_whole(response, REPLY_BYTES))
+        usage.current().answer(use_of(reply))  # an answer that cannot be used is paid for all the same
+        return read_completion(reply)
 
     async def deltas(self, url: str, wire: Wire, limit: Limit) -> AsyncGenerator[Delta]:
         """Yield an answer as it comes; one that thinks beyond its budget is stopped, and asked to go on from there.
