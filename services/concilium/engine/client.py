@@ -180,6 +180,8 @@ class EngineClient:
 
     async def _prepared(self, chat: Chat) -> tuple[Wire, Limit]:
         """Return a chat with its mode and model, and how long it may take. Raises `EngineError` if it cannot fit."""
+        if chat.mode and not self._models:
+            raise ValueError("this client was given no modes")
         name = self._models.choose(chat.mode, chat.purpose) if self._models else None
         mode = self._models.modes[name] if self._models and name else None
         wire = Wire(chat, mode, chat.model or await self._model_name())
