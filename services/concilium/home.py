@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from concilium.contracts.config import MeshConfig, parse_config
 from concilium.contracts.errors import Invalid, Unavailable
+from concilium.contracts.modes import ModelsConfig, parse_models
 from concilium.contracts.money import from_micros
 from concilium.contracts.nodes import Joined
 from concilium.contracts.prices import Prices, parse_prices
@@ -159,6 +160,13 @@ class Home:
                 f"{', '.join(sorted(prices.monthly))} alone ({owed:.2f}); no work would be taken"
             )
         return prices
+
+    @cached_property
+    def models(self) -> ModelsConfig:
+        """How models are asked: ``models.yaml`` here, else the shipped one. Raises `Invalid` when it makes no sense."""
+        own = self.root / "models.yaml"
+        path = own if own.is_file() else shipped("configs") / "models.yaml"
+        return parse_models(path.read_text(encoding="utf-8"), str(path) if path == own else path.name)
 
     def with_config(self, config: MeshConfig) -> "Home":
         """Return this home under another configuration than the one that is in it."""

@@ -21,7 +21,7 @@ from concilium.contracts.errors import InvalidPlan
 from concilium.contracts.plan import Plan, PlanStep
 from concilium.contracts.states import StepState
 from concilium.contracts.turn import StepRun, Turn
-from concilium.engine.client import EngineError, Message
+from concilium.engine import EngineError, Message
 
 MAX_TOKENS = 4096
 """Tokens of one answer; a script copied into a plan has to fit."""
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 class Engine(Protocol):
     """What the planner needs of `concilium.engine.EngineClient`."""
 
-    async def chat(self, messages: list[Message], *, schema: dict[str, JSON], max_tokens: int) -> str:
+    async def chat(self, messages: list[Message], *, schema: dict[str, JSON], max_tokens: int, purpose: str) -> str:
         """Return the model's answer. Raises `EngineError`."""
 
 
@@ -69,7 +69,7 @@ class LanguagePlanner:
         """Return what to do about a turn's request; an answer that cannot be carried out is repaired once."""
         messages = plan_messages(turn, self._index)
         try:
-            return await self._answer(messages, self._schema, lambda raw: self._planned(raw, turn))
+            return await self._answer("brain.plan", messages, self._schema, lambda raw: self._planned(raw, turn))
         except InvalidPlan as error:
             return NoValidPlan(problems=problems_of(error))
         except EngineError as error:
@@ -84,27 +84,30 @@ class LanguagePlanner:
             return GiveUp(reason=f"step '{step}' or its skill does not exist any more")
         messages = reformulate_messages(turn, failed, last, schemas)
         try:
+            schema = step_reply_schema(schemas)
             return await self._answer(
-                messages, step_reply_schema(schemas), lambda raw: self._reformulated(raw, turn, failed, last)
+                "brain.reformulate", messages, schema, lambda raw: self._reformulated(raw, turn, failed, last)
             )
         except InvalidPlan as error:
             return GiveUp(reason="the engine gave no usable input: " + "; ".join(problems_of(error)))
         except EngineError as error:
             return GiveUp(reason=f"the engine could not be asked: {error}")
 
-    async def _answer(self, messages: list[Message], schema: dict[str, JSON], read: Callable[[str], _T]) -> _T:
+    async def _answer(
+        self, purpose: str, messages: list[Message], schema: dict[str, JSON], read: Callable[[str], _T]
+    ) -> _T:
         """Return what ``read`` makes of the engine's answer, or of its second one when the first is invalid.
 
         Raises:
             InvalidPlan: the second answer is invalid too.
             EngineError: the engine could not be asked.
         """
-        raw = await self._engine.chat(messages, schema=schema, max_tokens=MAX_TOKENS)
+        raw = await self._engine.chat(messages, schema=schema, max_tokens=MAX_TOKENS, purpose=purpose)
         try:
             return read(raw)
         except InvalidPlan as error:
             again = repair_messages(messages, raw, error)
-        return read(await self._engine.chat(again, schema=schema, max_tokens=MAX_TOKENS))
+        return read(await self._engine.chat(again, schema=schema, max_tokens=MAX_TOKENS, purpose=purpose))
 
     def _planned(self, raw: str, turn: Turn) -> PlanFound | Question | Refusal:
         """Read an answer about a request. Raises `InvalidPlan`."""

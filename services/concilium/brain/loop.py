@@ -128,12 +128,12 @@ class Thinker:
         try:
             meter = Meter()
             with metered(meter):
-                value = await self._while_held(thought)
+                value = await self._while_held(thought) | {"mode": meter.mode}
             used = meter.use("engine")
             moved = await self._ledger.commit_thought(thought.task_id, thought.fence, thought.name, value, used=used)
             self._on_advanced(moved)
             span.set({"concilium.outcome": value["kind"]})
-            log.info("thought", **names, kind=value["kind"])
+            log.info("thought", **names, kind=value["kind"], mode=meter.mode)
         except StaleLease:
             span.fail("stale-lease")
             log.info("thought.stale", **names)

@@ -53,7 +53,8 @@ def _from_thought(turn: Turn, value: object, admitted: Admitted, router: SkillRo
         # Judged again: the catalog may have changed since the thought was stored.
         problems = plan_problems(thought.plan, turn.request, index)
         if not problems:
-            return Advance(plan=thought.plan, planner="language", stages=(_plan_event(thought.plan, "language"),))
+            event = _plan_event(thought.plan, "language", thought.mode)
+            return Advance(plan=thought.plan, planner="language", stages=(event,))
         thought = NoValidPlan(problems=tuple(problems))
     if isinstance(thought, Question):
         return Advance(ask=thought.text, planner="language", stages=(_decided("question"),))
@@ -85,8 +86,9 @@ def _route_event(asked: Asked) -> StageEvent:
     return StageEvent(stage="route", output={"decision": "unsure", "reason": asked.reason, "question": asked.question})
 
 
-def _plan_event(plan: Plan, planner: str) -> StageEvent:
-    return StageEvent(stage="plan", output={"planner": planner, "plan": plan.model_dump(mode="json")})
+def _plan_event(plan: Plan, planner: str, mode: str = "") -> StageEvent:
+    output = {"planner": planner, "plan": plan.model_dump(mode="json")}
+    return StageEvent(stage="plan", output=output | ({"mode": mode} if mode else {}))
 
 
 def _decided(decision: str, detail: str = "") -> StageEvent:

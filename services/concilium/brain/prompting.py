@@ -16,7 +16,7 @@ from concilium.contracts.plan import PlanStep
 from concilium.contracts.states import StepState
 from concilium.contracts.task import Request
 from concilium.contracts.turn import StepRun, Turn
-from concilium.engine.client import Message
+from concilium.engine import Message
 
 TEXT_CHARS = 16_000
 VALUE_CHARS = 4_000

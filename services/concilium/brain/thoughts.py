@@ -9,36 +9,41 @@ from concilium.contracts.plan import Plan
 from concilium.contracts.turn import Turn
 
 
-class PlanFound(Model):
+class Thought(Model):
+    mode: str = ""
+    """How the engine was asked: a mode of ``models.yaml``; empty where none was chosen."""
+
+
+class PlanFound(Thought):
     kind: Literal["plan"] = "plan"
     plan: Plan
 
 
-class Question(Model):
+class Question(Thought):
     kind: Literal["question"] = "question"
     text: str
 
 
-class Refusal(Model):
+class Refusal(Thought):
     kind: Literal["refusal"] = "refusal"
     reason: str
 
 
-class NoValidPlan(Model):
+class NoValidPlan(Thought):
     """The engine answered, and even after one repair its plan could not be carried out."""
 
     kind: Literal["invalid"] = "invalid"
     problems: tuple[str, ...]
 
 
-class EngineDown(Model):
+class EngineDown(Thought):
     """The engine could not be asked."""
 
     kind: Literal["unavailable"] = "unavailable"
     reason: str
 
 
-class NewInput(Model):
+class NewInput(Thought):
     """A failed step's input, reformulated; references allowed as in a plan."""
 
     kind: Literal["input"] = "input"
@@ -47,7 +52,7 @@ class NewInput(Model):
     input: dict[str, JSON]
 
 
-class GiveUp(Model):
+class GiveUp(Thought):
     """The failed step cannot be reformulated."""
 
     kind: Literal["give-up"] = "give-up"

@@ -100,10 +100,22 @@ class NodesConfig(Section):
 
 class EngineConfig(Section):
     url: str = ""
-    """Base URL of an OpenAI-compatible server, with ``/v1``; empty: none, and what needs it says so."""
+    """Base URL of an OpenAI-compatible server, with ``/v1``, or several with commas between that serve the same
+    models; empty: none, and what needs it says so."""
     model: str = ""
     api_key_file: str = ""
     timeout_s: float = Field(default=60.0, gt=0)
+    """For a whole request; a mode may allow another."""
+    connect_s: float = Field(default=5.0, gt=0)
+    first_token_s: float = Field(default=30.0, gt=0)
+    """Of a streamed answer."""
+    next_token_s: float = Field(default=15.0, gt=0)
+    """Between two tokens of a streamed answer."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The base URL of each replica, without a slash at the end."""
+        return tuple(url.strip().rstrip("/") for url in self.url.split(",") if url.strip())
 
 
 class CallbackConfig(Section):

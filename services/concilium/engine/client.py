@@ -1,97 +1,54 @@
-"""A client for any server that speaks OpenAI's ``/chat/completions`` (not streamed) and ``/audio/speech``."""
+"""The one client of servers with OpenAI's API: chats whole or as they come, embeddings, token counts, speech."""
 
-import re
-from base64 import b64encode
-from collections.abc import Sequence
-from io import BytesIO
-from pathlib import Path
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict
+from typing import Self, TypeVar
 
-import aiohttp
 import orjson
 
 from concilium import tracing
 from concilium.contracts.base import JSON
 from concilium.contracts.config import EngineConfig
-from concilium.contracts.limits import KIB, MIB
-from concilium.engine import usage
+from concilium.contracts.limits import MIB
+from concilium.contracts.modes import ModelsConfig
+from concilium.engine import audio, usage, vectors
+from concilium.engine.audio import SpeechMedia, VoiceId
+from concilium.engine.chat import Chat, Completion, Wire
+from concilium.engine.conversation import Conversation
+from concilium.engine.errors import EngineError
+from concilium.engine.messages import Message
+from concilium.engine.replicas import Replica, Replicas, affinity_key
+from concilium.engine.stream import Delta, completion
+from concilium.engine.transport import Limit, Transport, read_json
 
 REPLY_BYTES = MIB
 """Largest JSON answer accepted from an engine."""
-SPEECH_BYTES = 64 * MIB
-"""Largest audio file accepted from an engine."""
-CONNECT_S = 5.0
-_ERROR_BYTES = 64 * KIB
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+TRIES = 3
+"""Replicas that one request is sent to at most: one that breaks whoever takes it shall not break them all."""
+BYTES_A_TOKEN = 2
+"""Texts have more; a prompt that may be too long by this measure is counted."""
 
-SpeechMedia = Literal["wav", "mp3", "opus", "flac"]
-Kind = Literal["unreachable", "timeout", "refused", "garbage"]
-
-
-class TextPart(TypedDict):
-    """A text inside a message of several parts."""
-
-    type: Literal["text"]
-    text: str
-
-
-class ImageUrl(TypedDict):
-    """Where an image is; here always a ``data:`` URL, so that an engine fetches nothing."""
-
-    url: str
-
-
-class VoiceId(TypedDict):
-    """A voice the server made of a recording, as `EngineClient.create_voice` named it."""
-
-    id: str
-
-
-class ImagePart(TypedDict):
-    """An image inside a message; `image_part` makes one."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-class Message(TypedDict):
-    """One message of a chat."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str | list[TextPart | ImagePart]
-
-
-def image_part(data: bytes, media_type: str) -> ImagePart:
-    """Return an image's bytes as a part of a message."""
-    return {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{b64encode(data).decode()}"}}
-
-
-class EngineError(Exception):
-    """The engine gave nothing that can be used. The text holds no secret and nothing that was sent or received.
-
-    Attributes:
-        kind: ``unreachable`` (no connection, or it broke), ``timeout``, ``refused`` (an HTTP status other than 200, or
-            no key to show) or ``garbage`` (too large, or no chat completion).
-        status: the HTTP status of a refusal.
-    """
-
-    def __init__(self, kind: Kind, detail: str, status: int | None = None) -> None:
-        super().__init__(f"{kind}: {detail}")
-        self.kind = kind
-        self.status = status
+_T = TypeVar("_T")
 
 
 class EngineClient:
-    """Asks one engine; an async context manager. Calls may run at the same time."""
+    """Asks one engine, which may have several replicas; an async context manager. Calls may run at the same time."""
 
-    def __init__(self, config: EngineConfig) -> None:
-        self._base = config.url.rstrip("/")
+    def __init__(self, config: EngineConfig, models: ModelsConfig | None = None) -> None:
+        """Prepare.
+
+        Args:
+            config: where the engine is, and its time limits.
+            models: the modes; None: every answer is the most probable one, and whether it thinks is the model's choice.
+        """
+        self._config = config
+        self._models = models
         self._model = config.model
-        self._key_file = config.api_key_file
-        self._strict = True
-        self._timeout = aiohttp.ClientTimeout(total=config.timeout_s, sock_connect=CONNECT_S)
-        self._session: aiohttp.ClientSession | None = None
+        self._replicas = Replicas(config.urls)
+        self._transport = Transport(config)
+        self._can_count = True
+        self._conversation = Conversation(config, self._transport)
 
     @property
     def model(self) -> str:
@@ -99,49 +56,90 @@ class EngineClient:
         return self._model
 
     async def __aenter__(self) -> Self:
-        # Connections are not kept: a server that closes an idle one just as it is used would look like a failure, and
-        # opening one is nothing beside the seconds a model takes.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            timeout=self._timeout,
-        )
+        await self._transport.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.__aexit__(kind, error, trace)
 
-    async def chat(self, messages: Sequence[Message], *, schema: dict[str, JSON] | None = None, max_tokens: int) -> str:
-        """Return the text of the model's answer; it may still break the schema or be cut off at ``max_tokens``.
+    async def chat(
+        self, messages: Sequence[Message], *, schema: dict[str, JSON] | None = None, max_tokens: int, purpose: str = ""
+    ) -> str:
+        """Return the text of the model's answer; it may still break the schema, be cut off or be nothing but thoughts.
 
         Args:
             messages: the conversation so far.
             schema: JSON schema that the engine is asked to enforce while decoding; None: the answer is free text.
             max_tokens: tokens the answer may have.
+            purpose: what it is for, which decides the mode.
 
         Raises:
             EngineError: there is no answer.
         """
-        body = {
-            "model": await self._model_name(),
-            "messages": list(messages),
-            "max_tokens": max_tokens,
-            "temperature": 0,
-        }
-        reply = await (self._free(body) if schema is None else self._shaped(body, schema))
-        usage.current().answer(reply)
-        try:
-            content: Any = reply["choices"][0]["message"]["content"]
-        except (LookupError, TypeError) as error:
-            raise EngineError("garbage", "the answer is not a chat completion") from error
-        if not isinstance(content, str):
-            raise EngineError("garbage", "the chat completion holds no text")
-        return content
+        return (await self.complete(Chat(messages, schema=schema, max_tokens=max_tokens, purpose=purpose))).content
+
+    async def complete(self, chat: Chat) -> Completion:
+        """Return a whole answer. Raises `EngineError` when no replica gave one."""
+        wire, limit = await self._prepared(chat)
+        key = affinity_key(wire.model, chat.messages)
+
+        async def ask(replica: Replica) -> Completion:
+            with replica.busy():
+                if not wire.thinking_budget:
+                    return await self._conversation.whole(replica.url, wire, limit)
+                async with contextlib.aclosing(self._conversation.deltas(replica.url, wire, limit)) as parts:
+                    return completion([part async for part in parts])
+
+        with self._observed("/chat/completions"):
+            return await self._somewhere(key, limit, ask)
+
+    @contextlib.asynccontextmanager
+    async def stream(self, chat: Chat) -> AsyncIterator[AsyncIterator[Delta]]:
+        """Open an answer that comes in pieces; leaving the block ends its generation.
+
+        Raises:
+            EngineError: no replica began an answer; or, inside, ``stream_interrupted``: it broke off.
+        """
+        wire, limit = await self._prepared(chat)
+        async with contextlib.AsyncExitStack() as held:
+
+            async def begin(replica: Replica) -> AsyncIterator[Delta]:
+                async with contextlib.AsyncExitStack() as stack:
+                    stack.enter_context(replica.busy())
+                    parts = self._conversation.deltas(replica.url, wire, limit)
+                    await stack.enter_async_context(contextlib.aclosing(parts))
+                    first = await anext(parts)
+                    await held.enter_async_context(stack.pop_all())
+                return _handed_out(replica, first, parts)
+
+            with self._observed("/chat/completions"):
+                begun = await self._somewhere(affinity_key(wire.model, chat.messages), limit, begin)
+                yield begun
+
+    async def embed(self, texts: Sequence[str], *, model: str = "") -> list[list[float]]:
+        """Return the embedding of each text (OpenAI's ``/embeddings``).
+
+        Raises:
+            EngineError: there is not one finite vector for each, all of one length.
+        """
+        body = {"model": model or await self._model_name(), "input": list(texts), "encoding_format": "float"}
+        reply = await self._json("POST", "/embeddings", orjson.dumps(body), vectors.LARGEST_BYTES)
+        return vectors.read(reply, len(texts))
+
+    async def count_tokens(self, messages: Sequence[Message], *, model: str = "") -> int:
+        """Return how many tokens a prompt of these messages has (vLLM's ``/tokenize``).
+
+        Raises:
+            EngineError: status 404: the server cannot count.
+        """
+        body = {"model": model or await self._model_name(), "messages": list(messages)}
+        reply = await self._json("POST", "/tokenize", orjson.dumps(body), vectors.LARGEST_BYTES)
+        count = reply.get("count") if isinstance(reply, dict) else None
+        if type(count) is not int or count < 0:
+            raise EngineError("garbage", "the answer holds no count of tokens")
+        return count
 
     async def speech(self, text: str, *, voice: str | VoiceId, media: SpeechMedia, speed: float = 1.0) -> bytes:
         """Return the text as an audio file (OpenAI's ``/audio/speech``).
@@ -153,14 +151,13 @@ class EngineClient:
             speed: 1.0 is the voice's own; OpenAI allows 0.25 to 4.
 
         Raises:
-            EngineError: there is no audio, or more than `SPEECH_BYTES` of it.
+            EngineError: there is no audio, or more than `audio.LARGEST_BYTES` of it.
         """
         body = {"model": await self._model_name(), "input": text, "voice": voice, "speed": speed}
-        audio = await self._request(
-            "POST", "/audio/speech", orjson.dumps({**body, "response_format": media}), SPEECH_BYTES
-        )
+        wanted = orjson.dumps({**body, "response_format": media})
+        sound = await self._request("POST", "/audio/speech", wanted, audio.LARGEST_BYTES)
         usage.current().spoken(len(text))
-        return audio
+        return sound
 
     async def create_voice(self, *, name: str, consent: str, sample: bytes, media_type: str) -> VoiceId:
         """Have the server make a voice of a recording (OpenAI's ``/audio/voices``).
@@ -174,121 +171,100 @@ class EngineClient:
         Raises:
             EngineError: there is no voice; status 404, 405 or 501: the server makes none.
         """
-        form = aiohttp.FormData({"name": name, "consent": consent})
-        form.add_field("audio_sample", sample, filename="sample", content_type=media_type)
-        try:
-            made: Any = orjson.loads(await self._request("POST", "/audio/voices", form, REPLY_BYTES))
-            found = made["id"]
-        except (orjson.JSONDecodeError, LookupError, TypeError) as error:
-            raise EngineError("garbage", "the answer names no voice") from error
-        if not isinstance(found, str) or not _CODE.fullmatch(found):
-            raise EngineError("garbage", "the answer names no voice")
-        return {"id": found}
+        form = audio.voice_form(name, consent, sample, media_type)
+        replica, limit = self._replicas.choose(None), Limit.of(self._config.timeout_s)
+        # Once only: whether a request that broke off has made the voice, nobody knows.
+        with self._observed("/audio/voices"), replica.busy(), replica.judged():
+            made = await self._transport.whole("POST", replica.url + "/audio/voices", form, limit, REPLY_BYTES)
+        return audio.read_voice(made)
 
-    async def _free(self, body: dict[str, JSON]) -> JSON:
-        return await self._call("POST", "/chat/completions", orjson.dumps(body))
+    async def _prepared(self, chat: Chat) -> tuple[Wire, Limit]:
+        """Return a chat with its mode and model, and how long it may take. Raises `EngineError` if it cannot fit."""
+        if chat.mode and not self._models:
+            raise ValueError("this client was given no modes")
+        name = self._models.choose(chat.mode, chat.purpose) if self._models else None
+        mode = self._models.modes[name] if self._models and name else None
+        wire = Wire(chat, mode, chat.model or await self._model_name())
+        if name and mode:
+            usage.current().mode = name
+            await self._check_room(wire, mode.context_tokens, name)
+        return wire, Limit.of((mode and mode.timeout_s) or self._config.timeout_s)
 
-    async def _shaped(self, body: dict[str, JSON], schema: dict[str, JSON]) -> JSON:
-        """Return the engine's reply to a request for an answer of that schema."""
+    async def _check_room(self, wire: Wire, context_tokens: int, name: str) -> None:
+        room = context_tokens - wire.answer_tokens - wire.thinking_budget
+        if not self._can_count or wire.text_bytes <= BYTES_A_TOKEN * room:
+            return
         try:
-            return await self._call("POST", "/chat/completions", _with_schema(body, schema, strict=self._strict))
+            count = await self.count_tokens(wire.chat.messages, model=wire.model)
         except EngineError as error:
-            if error.status != 400 or not self._strict:
+            if error.status is None:
                 raise
-        # OpenAI's own servers call only a subset of JSON Schema strict (no optional members); others ignore the word.
-        reply = await self._call("POST", "/chat/completions", _with_schema(body, schema, strict=False))
-        self._strict = False
-        return reply
+            self._can_count = False  # the server judges by its own context
+            return
+        if count > room:
+            raise EngineError("refused", f"the prompt has {count} tokens and the mode '{name}' leaves {room} for it")
 
     async def _model_name(self) -> str:
         """Return the configured model, else the first one the engine lists."""
         if not self._model:
-            reply = await self._call("GET", "/models", None)
+            reply = await self._json("GET", "/models", None, REPLY_BYTES)
             try:
                 self._model = str(reply["data"][0]["id"])
             except (LookupError, TypeError) as error:
                 raise EngineError("garbage", "engine.model is not set and the engine lists no model") from error
         return self._model
 
-    async def _call(self, method: str, path: str, body: bytes | None) -> JSON:
-        try:
-            return orjson.loads(await self._request(method, path, body, REPLY_BYTES))
-        except orjson.JSONDecodeError as error:
-            raise EngineError("garbage", f"the answer is broken ({type(error).__name__})") from error
+    async def _json(self, method: str, path: str, body: bytes | None, largest: int) -> JSON:
+        return read_json(await self._request(method, path, body, largest))
 
-    async def _request(self, method: str, path: str, body: bytes | aiohttp.FormData | None, limit: int) -> bytes:
+    async def _request(self, method: str, path: str, body: bytes | None, largest: int) -> bytes:
+        limit = Limit.of(self._config.timeout_s)
+
+        async def ask(replica: Replica) -> bytes:
+            base = replica.url.removesuffix("/v1") if path == "/tokenize" else replica.url
+            with replica.busy():
+                return await self._transport.whole(method, base + path, body, limit, largest)
+
+        with self._observed(path) as span:
+            found = await self._somewhere(None, limit, ask)
+            span.set({"concilium.bytes": len(found)})
+            return found
+
+    async def _somewhere(self, key: bytes | None, limit: Limit, ask: Callable[[Replica], Awaitable[_T]]) -> _T:
+        """Return what one replica answers; ask the next when it broke, is busy, or does not know the model."""
+        tried: list[Replica] = []
+        while True:
+            replica = self._replicas.choose(key, tried)
+            try:
+                with replica.judged():
+                    return await ask(replica)
+            except EngineError as error:
+                tried.append(replica)
+                spent = len(tried) >= TRIES or limit.left_s <= 0
+                if spent or not error.elsewhere or not self._replicas.others(tried):
+                    raise
+                usage.RETRIES.labels(error.kind).inc()
+
+    @contextlib.contextmanager
+    def _observed(self, path: str) -> Iterator[tracing.Span]:
+        """Trace and measure a request, whatever replicas it takes."""
         about = {"url.path": path, "gen_ai.request.model": self._model or None}
         with tracing.span("engine", about, kind="client") as span, usage.timed(path) as timed:
             try:
-                answer = await self._answer(method, path, body, limit)
+                yield span
             except EngineError as error:
                 timed.outcome = error.kind
                 span.fail(error.kind)
                 raise
-            span.set({"concilium.bytes": len(answer)})
-            return answer
-
-    async def _answer(self, method: str, path: str, body: bytes | aiohttp.FormData | None, limit: int) -> bytes:
-        if self._session is None:
-            raise RuntimeError("the client is used as an async context manager")
-        headers = {"Accept-Encoding": "identity", **tracing.headers(), **self._authorization()}
-        data = body if isinstance(body, aiohttp.FormData) else _stream(body)
-        if not isinstance(body, aiohttp.FormData):
-            headers["Content-Type"] = "application/json"
-        try:
-            async with self._session.request(
-                method, self._base + path, data=data, headers=headers, allow_redirects=False
-            ) as response:
-                if response.status != 200:
-                    raise EngineError("refused", await _refusal(response), response.status)
-                return await _bounded(response, limit)
-        except aiohttp.ConnectionTimeoutError as error:
-            raise EngineError("unreachable", f"no connection within {CONNECT_S:g} s") from error
-        except TimeoutError as error:
-            raise EngineError("timeout", f"no answer within {self._timeout.total:g} s") from error
-        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
-            raise EngineError("garbage", f"the answer is broken ({type(error).__name__})") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineError("unreachable", f"the connection failed ({type(error).__name__})") from error
-
-    def _authorization(self) -> dict[str, str]:
-        """Return the header with the key, read anew each time so that it can be exchanged."""
-        if not self._key_file:
-            return {}
-        try:
-            key = Path(self._key_file).expanduser().read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise EngineError("refused", "the file engine.api_key_file cannot be read") from error
-        if not key.isprintable():
-            raise EngineError("refused", "the file engine.api_key_file holds more than one line")
-        return {"Authorization": f"Bearer {key}"}
 
 
-def _stream(body: bytes | None) -> BytesIO | None:
-    """Return a body as a stream: a picture sent in one piece would hold up the event loop."""
-    return None if body is None else BytesIO(body)
-
-
-def _with_schema(body: dict[str, JSON], schema: dict[str, JSON], *, strict: bool) -> bytes:
-    shape = {"name": "answer", "strict": strict, "schema": schema}
-    return orjson.dumps({**body, "response_format": {"type": "json_schema", "json_schema": shape}})
-
-
-async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Return the body; stop reading as soon as it is too large."""
-    found = bytearray()
-    async for chunk in response.content.iter_any():
-        found += chunk
-        if len(found) > limit:
-            raise EngineError("garbage", f"the answer is larger than {limit} bytes")
-    return bytes(found)
-
-
-async def _refusal(response: aiohttp.ClientResponse) -> str:
-    """Return the status and the error's code; its message stays out: servers quote the request or the key in it."""
+async def _handed_out(replica: Replica, first: Delta, rest: AsyncIterator[Delta]) -> AsyncIterator[Delta]:
+    """Yield what a replica answers; from here on a failure is the caller's to deal with."""
+    yield first
     try:
-        error: Any = orjson.loads(await response.content.read(_ERROR_BYTES))["error"]
-        code = str(error.get("code") or error.get("type") or "")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        code = ""
-    return f"HTTP {response.status}" + (f" ({code})" if _CODE.fullmatch(code) else "")
+        async for delta in rest:
+            yield delta
+    except EngineError as error:
+        if error.broke:
+            replica.breaker.failed()
+        raise EngineError("stream_interrupted", str(error), error.status) from error

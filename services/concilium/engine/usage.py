@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
-from concilium.contracts.base import JSON
 from concilium.contracts.prices import TOKENS_MAX, EngineName, EngineUse
+from concilium.engine.chat import TokenUse
 
 SECONDS = Histogram(
     "concilium_engine_request_duration_seconds",
@@ -22,6 +22,7 @@ SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
 )
 """Of every engine this process asks."""
+RETRIES = Counter("concilium_engine_retries", "Requests sent to another replica, by why.", ("reason",))
 
 
 class Meter:
@@ -29,16 +30,16 @@ class Meter:
 
     def __init__(self) -> None:
         self._input = self._output = self._uncounted = 0
+        self.mode = ""
+        """The mode of the last answer, for who records it."""
 
-    def answer(self, reply: JSON) -> None:
-        """Count an answer by its ``usage`` (OpenAI's ``prompt_tokens``, ``completion_tokens``); note one without it."""
-        usage = reply.get("usage") if isinstance(reply, dict) else None
-        taken, given = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
-        if taken is None or given is None:
+    def answer(self, use: TokenUse | None) -> None:
+        """Count an answer; note one that the engine did not count, or that broke off."""
+        if use is None:
             self._uncounted += 1
             return
-        self._input += taken
-        self._output += given
+        self._input += use.input_tokens
+        self._output += use.output_tokens
 
     def spoken(self, characters: int) -> None:
         """Count a text that was made speech: servers price it by its characters."""
@@ -86,9 +87,3 @@ def timed(path: str) -> Iterator[Timed]:
 def current() -> Meter:
     """Return the running meter, or one that nobody reads."""
     return _running.get() or Meter()
-
-
-def _count(usage: JSON, name: str) -> int | None:
-    """Return a member of ``usage``; None when it is no sensible number."""
-    found = usage.get(name) if isinstance(usage, dict) else None
-    return found if type(found) is int and 0 <= found <= TOKENS_MAX else None

@@ -61,7 +61,7 @@ def create_app(home: Home, advance: AdvanceFn | None = None) -> FastAPI:
     brain = Brain(home.catalog, bool(home.config.engine.url), placed)
     wake = Wake(brain) if home.config.engine.url and advance is None else None
     fold = advance or (wake or brain).advance
-    _ = home.prices  # read now: an owner shall hear of a wrong price before anything starts
+    _ = home.models, home.prices  # read now: an owner shall hear of a wrong price before anything starts
     gateway = Gateway(home=home, advance=fold, placed=placed, guard=Guard(home.callback_allow), wake=wake)
     app = FastAPI(
         title="Concilium",

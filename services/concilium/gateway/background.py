@@ -58,7 +58,7 @@ async def think(gateway: Gateway, wake: Wake) -> None:
         gateway.ring(advanced.rings)
         gateway.running.sender.kick()
 
-    async with EngineClient(gateway.home.config.engine) as engine:
+    async with EngineClient(gateway.home.config.engine, gateway.home.models) as engine:
         await Thinker(gateway.ledger, LanguagePlanner(engine, wake.brain.index), wake, moved_on).run()
 
 

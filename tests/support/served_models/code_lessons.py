@@ -232,6 +232,6 @@ class _Recorder:
         self._reply = reply
         self.heard: list[list[Message]] = []
 
-    async def chat(self, messages: list[Message], *, schema: dict[str, Any], max_tokens: int) -> str:
+    async def chat(self, messages: list[Message], *, schema: dict[str, Any], max_tokens: int, purpose: str) -> str:
         self.heard.append(messages)
         return self._reply

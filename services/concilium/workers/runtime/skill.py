@@ -11,6 +11,7 @@ from pathlib import Path
 
 from concilium.contracts.base import JSON
 from concilium.contracts.config import EngineConfig
+from concilium.contracts.modes import ModelsConfig
 from concilium.contracts.task import Problem
 
 Report = Callable[[float | None, str], Awaitable[None]]
@@ -63,6 +64,8 @@ class SkillContext:
     deadline_at: float = field(default=float("inf"))
     """``time.monotonic()`` at which the runtime cancels the run."""
     report: Report = _silent
+    models: ModelsConfig | None = None
+    """The modes of ``models.yaml``, for asking the engine."""
 
     @property
     def workdir(self) -> Path:
