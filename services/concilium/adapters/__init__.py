@@ -1,0 +1,1 @@
+"""Adapters: LoRAs for one base model, versioned, content-addressed, signed."""

@@ -1,0 +1,167 @@
+"""What the owner does, from the keys in files to the state of this home."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api.metadata import Root
+
+from concilium.adapters.trust import author, update
+from concilium.adapters.trust.bundle import check_files, manifest_of, opened
+from concilium.adapters.trust.documents import read
+from concilium.adapters.trust.encoding import canonical
+from concilium.adapters.trust.keys import FRESHNESS, INDEX, ROLES, ROOT, key_of, key_path, load_key, make_key, write_key
+from concilium.adapters.trust.refusals import Code, TrustRefused
+from concilium.adapters.trust.state import TrustState
+from concilium.adapters.trust.targets import Reference, Target, reason
+from concilium.adapters.trust.update import Index, Trusted
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A home that signs.
+
+    Attributes:
+        state: what it believes.
+        keys: the folder of its index and freshness keys; root keys are on sticks.
+        passphrase: of every key.
+        now: the moment.
+    """
+
+    state: TrustState
+    keys: Path
+    passphrase: str
+    now: datetime
+
+    def found(self, sticks: Sequence[Path], threshold: int) -> Trusted:
+        """Make all keys and an empty index, one root key in each of the folders, and trust it.
+
+        Raises:
+            TrustRefused: `STATE_UNSAFE` when this home trusts somebody already; `UNREACHABLE_THRESHOLD`,
+                `KEY_UNUSABLE`.
+        """
+        with self.state.changing():
+            if self.state.exists:
+                raise TrustRefused(Code.STATE_UNSAFE, f"{self.state.folder} holds an index already; it is kept")
+            if not 1 <= threshold <= len(sticks):
+                raise TrustRefused(Code.UNREACHABLE_THRESHOLD, f"{threshold} of {len(sticks)} root keys cannot sign")
+            roots = [make_key() for _ in sticks]
+            index, freshness = make_key(), make_key()
+            for stick, signer in zip(sticks, roots, strict=True):
+                write_key(stick, ROOT, signer, self.passphrase)
+            write_key(self.keys, INDEX, index, self.passphrase)
+            write_key(self.keys, FRESHNESS, freshness, self.passphrase)
+            trusted = update.begin(author.first_root(roots, threshold, index, freshness, self.now), self.now)
+            return self._publish(trusted, None, ())
+
+    def sign(self, bundles: Iterable[Path], names_taken: frozenset[str]) -> tuple[Target, ...]:
+        """Take bundles into the index, after a look at every byte of them, and return what it says of them.
+
+        Raises:
+            TrustRefused: `VERSION_REUSED` for a version that the index names with other bytes or as revoked,
+                `NAME_TAKEN`, and what a bundle is refused for.
+        """
+        found = [_examine(bundle, names_taken) for bundle in bundles]
+        with self.state.changing():
+            trusted = self.state.load()
+            entries = dict(trusted.index.entries) if trusted.index else {}
+            for target in found:
+                if entries.setdefault(target.reference, target) != target:
+                    raise TrustRefused(Code.VERSION_REUSED, f"{target.reference} is taken; raise the version")
+            self._publish(trusted, trusted.index, entries.values())
+        return tuple(found)
+
+    def revoke(self, reference: Reference, why: str) -> Target:
+        """Take a version out of use for good. Raises `TrustRefused` (`NOT_IN_INDEX`), ValueError for the reason."""
+        with self.state.changing():
+            trusted = self.state.load()
+            entries = dict(trusted.index.entries) if trusted.index else {}
+            if reference not in entries:
+                raise TrustRefused(Code.NOT_IN_INDEX, f"the index does not name {reference}")
+            entries[reference] = replace(entries[reference], revoked=reason(why))
+            self._publish(trusted, trusted.index, entries.values())
+            return entries[reference]
+
+    def refresh(self) -> Trusted:
+        """Sign the index anew with the freshness key alone, so that it is good for a while longer."""
+        with self.state.changing():
+            trusted = self.state.load()
+            if trusted.index is None:
+                raise TrustRefused(Code.NO_INDEX, "there is no index to sign anew")
+            freshness = key_of(self.keys, FRESHNESS, trusted.root.signed, self.passphrase)
+            offered = author.refresh(trusted, trusted.index, trusted.index.targets, freshness, self.now)
+            return self._believe(trusted, offered)
+
+    def draft(self, kind: str, drop: Iterable[str], new_sticks: Sequence[Path]) -> bytes:
+        """Return the next root, unsigned, with new keys of a kind; the private ones are written.
+
+        Of the index and freshness kind every key is replaced by one; of the root kind those to drop by one for each
+        new stick.
+        """
+        current = self.state.load().root
+        folders = new_sticks if kind == ROOT else [self.keys]
+        old = drop if kind == ROOT else list(current.signed.roles[ROLES[kind][0]].keyids)
+        added = [make_key() for _ in folders]
+        root = author.next_root(current, kind, old, added, self.now)
+        for folder, signer in zip(folders, added, strict=True):
+            write_key(folder, kind, signer, self.passphrase)
+        return canonical(root.to_dict())
+
+    def adopt(self, raw: bytes) -> Trusted:
+        """Believe a root that enough keys have signed, and sign the index anew with the keys that it names.
+
+        Raises:
+            TrustRefused: `NOT_ENOUGH_SIGNATURES` among others.
+        """
+        with self.state.changing():
+            before = self.state.load()
+            trusted = update.follow(before, [raw])
+            signers = self._signers(trusted)
+            entries = before.index.entries.values() if before.index else ()
+            done = self._believe(trusted, author.publish(trusted, before.index, entries, signers, self.now))
+        self._forget(done.root.signed)
+        return done
+
+    def _publish(self, trusted: Trusted, before: Index | None, entries: Iterable[Target]) -> Trusted:
+        return self._believe(trusted, author.publish(trusted, before, entries, self._signers(trusted), self.now))
+
+    def _signers(self, trusted: Trusted) -> author.Signers:
+        root = trusted.root.signed
+        index, freshness = (key_of(self.keys, kind, root, self.passphrase) for kind in (INDEX, FRESHNESS))
+        return author.Signers(index, freshness)
+
+    def _believe(self, trusted: Trusted, offered: update.Offered) -> Trusted:
+        done = update.accept(trusted, update.assemble(trusted.root, offered), self.now)
+        self.state.store(done)
+        return done
+
+    def _forget(self, root: Root) -> None:
+        """Remove the private keys that no longer sign anything."""
+        for kind in (INDEX, FRESHNESS):
+            good = {key_path(self.keys, kind, key_id) for key_id in root.roles[ROLES[kind][0]].keyids}
+            for path in set(self.keys.glob(f"{kind}-*.key")) - good:
+                path.unlink()
+
+
+def cosign(raw: bytes, current: Root, stick: Path, passphrase: str) -> bytes:
+    """Return a draft with the signatures of the root keys on a stick, of those that are asked for it.
+
+    Raises:
+        TrustRefused: `KEY_UNUSABLE` when the stick holds no such key, or it does not open.
+    """
+    draft = read(Root, raw)
+    asked = {*current.roles[Root.type].keyids, *draft.signed.roles[Root.type].keyids}
+    paths = [path for key_id in sorted(asked) if (path := key_path(stick, ROOT, key_id)).exists()]
+    if not paths:
+        raise TrustRefused(Code.KEY_UNUSABLE, f"{stick} holds no root key that this draft asks for")
+    return author.signed(draft.metadata, [load_key(path, passphrase) for path in paths])
+
+
+def _examine(bundle: Path, names_taken: frozenset[str]) -> Target:
+    with opened(bundle) as handle:
+        manifest = manifest_of(handle)
+        if manifest.reference.id in names_taken:
+            raise TrustRefused(Code.NAME_TAKEN, f"{manifest.reference.id} is the name of a base model")
+        check_files(handle, manifest)
+    return manifest.target
