@@ -16,11 +16,11 @@ from concilium.adapters.trust import TrustState, VerifiedAdapter, author, export
 from concilium.adapters.trust.bundle import manifest_of, opened
 from concilium.adapters.trust.documents import read
 from concilium.adapters.trust.encoding import canonical
-from concilium.adapters.trust.keys import make_key
+from concilium.adapters.trust.keys import Kind, make_key
 from concilium.adapters.trust.targets import Target
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-MODELS = frozenset({"qwen3-30b"})
+MODELS = ("Qwen/Qwen3-30B",)
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -133,7 +133,7 @@ class Mesh:
 
     def next_root(self, kind: str, drop: Sequence[str], add: Sequence[CryptoSigner]) -> Metadata[Root]:
         """The root after the one that is held, unsigned."""
-        return author.next_root(self.state.load().root, kind, drop, add, self.now)
+        return author.next_root(self.state.load().root, Kind(kind), drop, add, self.now)
 
     def rotated(self, kind: str) -> bytes:
         """The next root, properly signed, in which the index's or freshness key is replaced."""
@@ -145,7 +145,7 @@ class Mesh:
     def serve(self, bundle: Path | None = None, *, now: datetime | None = None, restricted: bool = False) -> None:
         """Do what has to be done before an engine has an adapter: verify, then hand over."""
         moment = now or self.now
-        proof = verify(self.state, bundle or self.bundle, moment, names_taken=MODELS, allow_restricted=restricted)
+        proof = verify(self.state, bundle or self.bundle, moment, models=MODELS, allow_restricted=restricted)
         self.engine.load(proof)
 
     def later(self, **span: float) -> datetime:

@@ -100,7 +100,7 @@ def test_a_process_killed_in_the_middle_of_updates_leaves_one_whole_belief(tmp_p
     folder, old = mesh.parcel(mesh.next_index(target)), mesh.state.load()
     import_from(mesh.state, folder, mesh.now)
     new = mesh.state.load()
-    for _ in range(8):
+    for changes in range(1, 9):
         with mesh.state.changing():
             mesh.state.store(old)
         command = [sys.executable, "-c", WRITER, str(mesh.state.folder), str(folder)]
@@ -108,9 +108,10 @@ def test_a_process_killed_in_the_middle_of_updates_leaves_one_whole_belief(tmp_p
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": path})
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        seen = mesh.state_file.stat().st_ino
-        while mesh.state_file.stat().st_ino == seen:  # it has begun to replace the file
-            pass
+        for _ in range(changes):  # it has replaced the file so often, and is about to do so again
+            seen = mesh.state_file.stat().st_ino
+            while mesh.state_file.stat().st_ino == seen:
+                assert process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()

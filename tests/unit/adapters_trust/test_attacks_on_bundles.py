@@ -357,7 +357,7 @@ def test_a_moment_without_a_time_zone_is_a_mistake_of_the_caller(mesh: Mesh) -> 
 
 
 def proof_of(mesh: Mesh) -> VerifiedAdapter:
-    return verify(mesh.state, mesh.bundle, mesh.now, names_taken=MODELS)
+    return verify(mesh.state, mesh.bundle, mesh.now, models=MODELS)
 
 
 def test_a_proof_says_what_it_proves(mesh: Mesh) -> None:

@@ -6,10 +6,13 @@ signs that it is the newest. `verify` compares a bundle with the index, byte for
 which nobody else can make.
 """
 
+from concilium.adapters.trust.drafts import changes, cosign, read_draft
 from concilium.adapters.trust.exchange import export_to, import_from
-from concilium.adapters.trust.owner import Owner, cosign
+from concilium.adapters.trust.keys import Kind, read_passphrase
+from concilium.adapters.trust.owner import Owner
 from concilium.adapters.trust.proof import VerifiedAdapter, verify
 from concilium.adapters.trust.refusals import Code, TrustRefused
+from concilium.adapters.trust.report import adapter, report
 from concilium.adapters.trust.state import TrustState
 from concilium.adapters.trust.targets import Reference, Target
 from concilium.adapters.trust.update import Index, Trusted
@@ -17,6 +20,7 @@ from concilium.adapters.trust.update import Index, Trusted
 __all__ = [
     "Code",
     "Index",
+    "Kind",
     "Owner",
     "Reference",
     "Target",
@@ -24,8 +28,13 @@ __all__ = [
     "TrustState",
     "Trusted",
     "VerifiedAdapter",
+    "adapter",
+    "changes",
     "cosign",
     "export_to",
     "import_from",
+    "read_draft",
+    "read_passphrase",
+    "report",
     "verify",
 ]

@@ -13,7 +13,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, T, Targets, Tim
 
 from concilium.adapters.trust.documents import INDEX, VERSION_MAX, Document, read
 from concilium.adapters.trust.encoding import canonical
-from concilium.adapters.trust.keys import ROLES, ROOT
+from concilium.adapters.trust.keys import ROLES, Kind
 from concilium.adapters.trust.refusals import Code, TrustRefused
 from concilium.adapters.trust.targets import Target
 from concilium.adapters.trust.update import Index, Offered, Trusted
@@ -39,14 +39,14 @@ def first_root(
     """Return root 1 of a new index, signed by all of its root keys."""
     name = {INDEX: new_id("idx")}
     root = Root(1, expires=now + ROOT_LIFE, consistent_snapshot=True, unrecognized_fields=name)
-    for kind, signers in {ROOT: roots, "index": [index], "freshness": [freshness]}.items():
+    for kind, signers in {Kind.ROOT: roots, Kind.INDEX: [index], Kind.FRESHNESS: [freshness]}.items():
         _set_keys(root, kind, signers)
     root.roles[Root.type].threshold = threshold
     return signed(Metadata(root), roots)
 
 
 def next_root(
-    current: Document[Root], kind: str, drop: Iterable[str], add: Sequence[CryptoSigner], now: datetime
+    current: Document[Root], kind: Kind, drop: Iterable[str], add: Sequence[CryptoSigner], now: datetime
 ) -> Metadata[Root]:
     """Return the root after this one, not signed yet, in which keys of a kind were replaced.
 
@@ -66,7 +66,7 @@ def next_root(
     return Metadata(root)
 
 
-def _set_keys(root: Root, kind: str, signers: Sequence[CryptoSigner]) -> None:
+def _set_keys(root: Root, kind: Kind, signers: Sequence[CryptoSigner]) -> None:
     for signer in signers:
         for role in ROLES[kind]:
             root.add_key(signer.public_key, role)

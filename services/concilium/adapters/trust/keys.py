@@ -6,6 +6,8 @@ encrypts the key is not the passphrase but what scrypt (RFC 7914) makes of it, w
 
 import os
 import stat
+from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,9 +24,24 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 from concilium.adapters.trust.files import read_given, sync_folder
 from concilium.adapters.trust.refusals import Code, TrustRefused
 
-ROOT, INDEX, FRESHNESS = "root", "index", "freshness"
-ROLES = {ROOT: (Root.type,), INDEX: (Targets.type,), FRESHNESS: (Snapshot.type, Timestamp.type)}
-"""Whose keys sign which of TUF's roles."""
+
+class Kind(StrEnum):
+    """What a key is for."""
+
+    ROOT = "root"
+    """Says whose keys sign what; kept off this machine."""
+    INDEX = "index"
+    """Signs the list of adapters."""
+    FRESHNESS = "freshness"
+    """Signs that the list is the newest."""
+
+
+ROLES: Mapping[Kind, tuple[str, ...]] = {
+    Kind.ROOT: (Root.type,),
+    Kind.INDEX: (Targets.type,),
+    Kind.FRESHNESS: (Snapshot.type, Timestamp.type),
+}
+"""The roles of TUF that the keys of a kind sign."""
 PASSPHRASE_CHARACTERS = 12
 _SALT = "concilium-scrypt-salt: "
 _SALT_BYTES = 16
@@ -37,12 +54,12 @@ def make_key() -> CryptoSigner:
     return CryptoSigner.generate_ed25519()
 
 
-def key_path(folder: Path, kind: str, key_id: str) -> Path:
-    """Return where the private key of a kind (`ROLES`) with an id is kept."""
+def key_path(folder: Path, kind: Kind, key_id: str) -> Path:
+    """Return where the private key of a kind with an id is kept."""
     return folder / f"{kind}-{key_id[:16]}.key"
 
 
-def write_key(folder: Path, kind: str, signer: CryptoSigner, passphrase: str) -> Path:
+def write_key(folder: Path, kind: Kind, signer: CryptoSigner, passphrase: str) -> Path:
     """Write a private key, encrypted and readable by its owner alone, where there is none; return the file.
 
     Raises:
@@ -86,7 +103,7 @@ def load_key(path: Path, passphrase: str) -> CryptoSigner:
     return CryptoSigner(key)
 
 
-def key_of(folder: Path, kind: str, root: Root, passphrase: str) -> CryptoSigner:
+def key_of(folder: Path, kind: Kind, root: Root, passphrase: str) -> CryptoSigner:
     """Return the key in a folder with which a kind may sign under a root.
 
     Raises:

@@ -1,6 +1,6 @@
 """What the owner does, from the keys in files to the state of this home."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -9,12 +9,11 @@ from tuf.api.metadata import Root
 
 from concilium.adapters.trust import author, update
 from concilium.adapters.trust.bundle import check_files, manifest_of, opened
-from concilium.adapters.trust.documents import read
 from concilium.adapters.trust.encoding import canonical
-from concilium.adapters.trust.keys import FRESHNESS, INDEX, ROLES, ROOT, key_of, key_path, load_key, make_key, write_key
+from concilium.adapters.trust.keys import ROLES, Kind, key_of, key_path, make_key, write_key
 from concilium.adapters.trust.refusals import Code, TrustRefused
 from concilium.adapters.trust.state import TrustState
-from concilium.adapters.trust.targets import Reference, Target, reason
+from concilium.adapters.trust.targets import Reference, Target, check_name, reason
 from concilium.adapters.trust.update import Index, Trusted
 
 
@@ -49,20 +48,21 @@ class Owner:
             roots = [make_key() for _ in sticks]
             index, freshness = make_key(), make_key()
             for stick, signer in zip(sticks, roots, strict=True):
-                write_key(stick, ROOT, signer, self.passphrase)
-            write_key(self.keys, INDEX, index, self.passphrase)
-            write_key(self.keys, FRESHNESS, freshness, self.passphrase)
+                write_key(stick, Kind.ROOT, signer, self.passphrase)
+            write_key(self.keys, Kind.INDEX, index, self.passphrase)
+            write_key(self.keys, Kind.FRESHNESS, freshness, self.passphrase)
             trusted = update.begin(author.first_root(roots, threshold, index, freshness, self.now), self.now)
-            return self._publish(trusted, None, ())
+            offered = author.publish(trusted, None, (), author.Signers(index, freshness), self.now)
+            return self._believe(trusted, offered)
 
-    def sign(self, bundles: Iterable[Path], names_taken: frozenset[str]) -> tuple[Target, ...]:
+    def sign(self, bundles: Iterable[Path], models: Collection[str]) -> tuple[Target, ...]:
         """Take bundles into the index, after a look at every byte of them, and return what it says of them.
 
         Raises:
             TrustRefused: `VERSION_REUSED` for a version that the index names with other bytes or as revoked,
                 `NAME_TAKEN`, and what a bundle is refused for.
         """
-        found = [_examine(bundle, names_taken) for bundle in bundles]
+        found = [_examine(bundle, models) for bundle in bundles]
         with self.state.changing():
             trusted = self.state.load()
             entries = dict(trusted.index.entries) if trusted.index else {}
@@ -73,7 +73,7 @@ class Owner:
         return tuple(found)
 
     def revoke(self, reference: Reference, why: str) -> Target:
-        """Take a version out of use for good. Raises `TrustRefused` (`NOT_IN_INDEX`), ValueError for the reason."""
+        """Take a version out of use for good. Raises `TrustRefused` (`NOT_IN_INDEX`, `BAD_TARGET` for the reason)."""
         with self.state.changing():
             trusted = self.state.load()
             entries = dict(trusted.index.entries) if trusted.index else {}
@@ -89,19 +89,19 @@ class Owner:
             trusted = self.state.load()
             if trusted.index is None:
                 raise TrustRefused(Code.NO_INDEX, "there is no index to sign anew")
-            freshness = key_of(self.keys, FRESHNESS, trusted.root.signed, self.passphrase)
+            freshness = key_of(self.keys, Kind.FRESHNESS, trusted.root.signed, self.passphrase)
             offered = author.refresh(trusted, trusted.index, trusted.index.targets, freshness, self.now)
             return self._believe(trusted, offered)
 
-    def draft(self, kind: str, drop: Iterable[str], new_sticks: Sequence[Path]) -> bytes:
+    def draft(self, kind: Kind, drop: Iterable[str], new_sticks: Sequence[Path]) -> bytes:
         """Return the next root, unsigned, with new keys of a kind; the private ones are written.
 
         Of the index and freshness kind every key is replaced by one; of the root kind those to drop by one for each
         new stick.
         """
         current = self.state.load().root
-        folders = new_sticks if kind == ROOT else [self.keys]
-        old = drop if kind == ROOT else list(current.signed.roles[ROLES[kind][0]].keyids)
+        folders = new_sticks if kind == Kind.ROOT else [self.keys]
+        old = drop if kind == Kind.ROOT else list(current.signed.roles[ROLES[kind][0]].keyids)
         added = [make_key() for _ in folders]
         root = author.next_root(current, kind, old, added, self.now)
         for folder, signer in zip(folders, added, strict=True):
@@ -128,7 +128,7 @@ class Owner:
 
     def _signers(self, trusted: Trusted) -> author.Signers:
         root = trusted.root.signed
-        index, freshness = (key_of(self.keys, kind, root, self.passphrase) for kind in (INDEX, FRESHNESS))
+        index, freshness = (key_of(self.keys, kind, root, self.passphrase) for kind in (Kind.INDEX, Kind.FRESHNESS))
         return author.Signers(index, freshness)
 
     def _believe(self, trusted: Trusted, offered: update.Offered) -> Trusted:
@@ -138,30 +138,15 @@ class Owner:
 
     def _forget(self, root: Root) -> None:
         """Remove the private keys that no longer sign anything."""
-        for kind in (INDEX, FRESHNESS):
+        for kind in (Kind.INDEX, Kind.FRESHNESS):
             good = {key_path(self.keys, kind, key_id) for key_id in root.roles[ROLES[kind][0]].keyids}
             for path in set(self.keys.glob(f"{kind}-*.key")) - good:
                 path.unlink()
 
 
-def cosign(raw: bytes, current: Root, stick: Path, passphrase: str) -> bytes:
-    """Return a draft with the signatures of the root keys on a stick, of those that are asked for it.
-
-    Raises:
-        TrustRefused: `KEY_UNUSABLE` when the stick holds no such key, or it does not open.
-    """
-    draft = read(Root, raw)
-    asked = {*current.roles[Root.type].keyids, *draft.signed.roles[Root.type].keyids}
-    paths = [path for key_id in sorted(asked) if (path := key_path(stick, ROOT, key_id)).exists()]
-    if not paths:
-        raise TrustRefused(Code.KEY_UNUSABLE, f"{stick} holds no root key that this draft asks for")
-    return author.signed(draft.metadata, [load_key(path, passphrase) for path in paths])
-
-
-def _examine(bundle: Path, names_taken: frozenset[str]) -> Target:
+def _examine(bundle: Path, models: Collection[str]) -> Target:
     with opened(bundle) as handle:
         manifest = manifest_of(handle)
-        if manifest.reference.id in names_taken:
-            raise TrustRefused(Code.NAME_TAKEN, f"{manifest.reference.id} is the name of a base model")
+        check_name(manifest.reference, models)
         check_files(handle, manifest)
     return manifest.target

@@ -1,5 +1,6 @@
 """The proof without which nothing is handed to an engine."""
 
+from collections.abc import Collection
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Final, Never, final
 from concilium.adapters.trust.bundle import check_files, manifest_of, opened
 from concilium.adapters.trust.refusals import Code, TrustRefused
 from concilium.adapters.trust.state import TrustState
-from concilium.adapters.trust.targets import Reference, Target
+from concilium.adapters.trust.targets import Reference, Target, check_name
 from concilium.adapters.trust.update import check_current
 
 
@@ -51,13 +52,13 @@ class VerifiedAdapter:
 
 
 def verify(
-    state: TrustState, folder: Path, now: datetime, *, names_taken: frozenset[str], allow_restricted: bool = False
+    state: TrustState, folder: Path, now: datetime, *, models: Collection[str], allow_restricted: bool = False
 ) -> VerifiedAdapter:
     """Prove that a bundle is one that the index names, is not revoked, and is whole.
 
     Args:
         now: by the clock that leases are judged by; one that was set back is not believed.
-        names_taken: what the mesh calls its base models, which no adapter may be called.
+        models: what the mesh calls its base models: no adapter may be called that.
         allow_restricted: the caller asked for a restricted adapter and may have it.
 
     Raises:
@@ -67,7 +68,8 @@ def verify(
     with opened(folder) as handle:
         manifest = manifest_of(handle)
         target = index.entries.get(manifest.reference)
-        _check_target(manifest.target, target, names_taken, allow_restricted=allow_restricted)
+        check_name(manifest.reference, models)
+        _check_target(manifest.target, target, allow_restricted=allow_restricted)
         check_files(handle, manifest)
     version, claims = index.targets.signed.version, manifest.target
     return VerifiedAdapter(
@@ -75,9 +77,7 @@ def verify(
     )
 
 
-def _check_target(claims: Target, target: Target | None, taken: frozenset[str], *, allow_restricted: bool) -> None:
-    if claims.reference.id in taken:
-        raise TrustRefused(Code.NAME_TAKEN, f"{claims.reference.id} is the name of a base model")
+def _check_target(claims: Target, target: Target | None, *, allow_restricted: bool) -> None:
     if target is None:
         raise TrustRefused(Code.NOT_IN_INDEX, f"the index does not name {claims.reference}")
     if target.digest != claims.digest:

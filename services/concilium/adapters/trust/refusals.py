@@ -67,5 +67,5 @@ class TrustRefused(ConciliumError):
     type, title, status = "trust-refused", "The adapter or its index is not trusted", 403
 
     def __init__(self, code: Code, detail: str) -> None:
-        super().__init__(detail, code=code.value)
+        super().__init__(f"{detail} ({code})", code=code.value)
         self.code = code

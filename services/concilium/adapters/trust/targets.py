@@ -1,7 +1,7 @@
 """What the index says of an adapter, and under which path of TUF's it says so."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import StrictBool, StrictInt, StrictStr, ValidationError
@@ -102,6 +102,17 @@ def _read(path: str, file: TargetFile) -> Target:
     return Target(reference, str(digest), size, custom.bytes, custom.restricted, custom.revoked)
 
 
+def check_name(reference: Reference, models: Iterable[str]) -> None:
+    """Check that an adapter is not called what a base model is, with or without the model's owner before a slash.
+
+    Raises:
+        TrustRefused: `NAME_TAKEN`.
+    """
+    taken = {name.lower() for model in models for name in (model, model.rpartition("/")[2])}
+    if reference.id in taken:
+        raise TrustRefused(Code.NAME_TAKEN, f"{reference.id} is the name of a base model")
+
+
 def is_sha256(text: object) -> bool:
     """Whether this is a SHA-256 in lower-case hex."""
     return isinstance(text, str) and _SHA256.fullmatch(text) is not None
@@ -112,9 +123,13 @@ def _is_reason(text: str) -> bool:
 
 
 def reason(text: str) -> str:
-    """Return why an adapter is revoked. Raises ValueError unless it is one printable line of 1 to 200 characters."""
+    """Return why an adapter is revoked.
+
+    Raises:
+        TrustRefused: `BAD_TARGET` unless it is one printable line of 1 to 200 characters.
+    """
     if not text or not _is_reason(text):
-        raise ValueError(f"a reason is one printable line of 1 to {_REASON_CHARACTERS} characters")
+        raise TrustRefused(Code.BAD_TARGET, f"a reason is one printable line of 1 to {_REASON_CHARACTERS} characters")
     return text
 
 

@@ -1,0 +1,247 @@
+"""``trust``: which adapters engines may be given, and who says so."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from concilium.cli.errors import FAILED, USAGE, CliError
+from concilium.cli.output import line, note, print_json, table
+from concilium.cli.session import AsJson, session
+from concilium.contracts.base import JSON, utc_now
+from concilium.home import Home
+from concilium.keyring import write_private
+
+# The library of TUF takes a moment to import that no other command should wait for.
+if TYPE_CHECKING:
+    from concilium.adapters.trust import Owner, Target, Trusted, TrustState
+
+app = typer.Typer(
+    help="Sign adapters, carry the signed index to other homes, replace and revoke keys.", no_args_is_help=True
+)
+
+PassphraseFile = Annotated[
+    Path | None, typer.Option(help="File with the passphrase of the keys; absent: you are asked.")
+]
+Stick = Annotated[list[Path], typer.Option(help="Folder with a root key, e.g. a mounted stick; repeatable.")]
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    *,
+    stick: Annotated[list[Path], typer.Option(help="Folder that gets one root key; repeatable: one stick each.")],
+    threshold: Annotated[
+        int | None, typer.Option(min=1, help="How many root keys have to sign; absent: more than half.")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the keys and an empty index, and trust it; refuses where there is one."""
+    owner = _owner(context, passphrase_file, new=True)
+    trusted = owner.found(stick, threshold or len(stick) // 2 + 1)
+    if not as_json:
+        note(f"Root keys are on {', '.join(map(str, stick))}: take them away and keep them apart.")
+    _print(trusted, as_json)
+
+
+@app.command()
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show what is trusted here and until when; ends with 1 when no index is good now."""
+    if not _print(_state(session(context).home).load(), as_json):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def sign(
+    context: typer.Context,
+    bundle: Annotated[list[Path], typer.Argument(help="Folders of adapters.")],
+    *,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take adapters into the index, every byte of them as it is now."""
+    owner = _owner(context, passphrase_file)
+    _print_targets(owner.sign(bundle, session(context).home.models), as_json)
+
+
+@app.command()
+def refresh(context: typer.Context, *, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
+    """Sign the index anew with the freshness key, good for 30 days from now."""
+    owner = _owner(context, passphrase_file)
+    _print(owner.refresh(), as_json)
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    adapter: Annotated[str, typer.Argument(metavar="ID@VERSION")],
+    *,
+    why: Annotated[str, typer.Option(help="One line; everybody who holds the index can read it.")],
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take one version of an adapter out of use for good. For keys: `rotate`."""
+    from concilium.adapters.trust import Reference  # noqa: PLC0415
+
+    _print_targets((_owner(context, passphrase_file).revoke(Reference.parse(adapter), why),), as_json)
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="root|index|freshness")],
+    *,
+    stick: Stick,
+    drop: Annotated[list[str] | None, typer.Option(help="Id of a root key that no longer signs; repeatable.")] = None,
+    new_stick: Annotated[list[Path] | None, typer.Option(help="Folder that gets a new root key; repeatable.")] = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replace keys: all of the index or freshness kind, or root keys by name. The old ones are revoked by it.
+
+    Where the sticks given are too few, a draft is left: carry it to the others, `cosign` it there, and `adopt` it.
+    """
+    from concilium.adapters.trust import Kind  # noqa: PLC0415
+
+    if kind not in set(Kind):
+        raise CliError(f"no kind of keys is called {kind}", "kinds: root, index, freshness", code=USAGE)
+    owner = _owner(context, passphrase_file)
+    draft = owner.state.folder / "root.draft.json"
+    _cosign(owner, owner.draft(Kind(kind), drop or (), new_stick or ()), stick, draft)
+    _adopt(owner, draft, as_json)
+
+
+@app.command()
+def cosign(
+    context: typer.Context,
+    draft: Annotated[Path, typer.Argument(help="From `rotate`.")],
+    *,
+    stick: Stick,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Add the signatures of root keys to a draft, in place; this machine need not be the one that signs adapters."""
+    from concilium.adapters.trust import read_draft  # noqa: PLC0415
+
+    _cosign(_owner(context, passphrase_file), read_draft(draft), stick, draft)
+    line(f"{draft} is signed; at home: `concilium trust adopt {draft.name}`")
+
+
+@app.command()
+def adopt(
+    context: typer.Context,
+    draft: Annotated[Path, typer.Argument(help="From `rotate`, cosigned.")],
+    *,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trust a root that enough keys have signed, and sign the index with the keys that it names."""
+    _adopt(_owner(context, passphrase_file), draft, as_json)
+
+
+@app.command("export")
+def export_index(
+    context: typer.Context, folder: Annotated[Path, typer.Argument(help="Where to write.")], as_json: AsJson = False
+) -> None:
+    """Write the signed index as files to be carried over; they hold no secret."""
+    from concilium.adapters.trust import export_to  # noqa: PLC0415
+
+    files = export_to(_state(session(context).home), folder)
+    if as_json:
+        print_json({"files": [str(file) for file in files]})
+    else:
+        line(f"{len(files)} files in {folder}")
+
+
+@app.command("import")
+def import_index(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="From `export`.")],
+    *,
+    fingerprint: Annotated[str, typer.Option(help="Of the root, from `status` at home; needed the first time.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Trust the index in a folder, if it is signed by whom this home trusts and is not older than what it knows."""
+    from concilium.adapters.trust import import_from  # noqa: PLC0415
+
+    state = _state(session(context).home)
+    _print(import_from(state, folder, utc_now(), fingerprint.strip().lower()), as_json)
+
+
+def _state(home: Home) -> "TrustState":
+    from concilium.adapters.trust import TrustState  # noqa: PLC0415
+
+    return TrustState(home.trust)
+
+
+def _owner(context: typer.Context, passphrase_file: Path | None, *, new: bool = False) -> "Owner":
+    from concilium.adapters.trust import Owner, read_passphrase  # noqa: PLC0415
+
+    home = session(context).home
+    if passphrase_file:
+        passphrase = read_passphrase(passphrase_file)
+    else:
+        passphrase = typer.prompt("Passphrase of the keys", hide_input=True, confirmation_prompt=new, err=True)
+    return Owner(_state(home), home.keys / "trust", passphrase, utc_now())
+
+
+def _cosign(owner: "Owner", raw: bytes, sticks: list[Path], draft: Path) -> None:
+    """Say what a draft changes, sign it with each stick, and write it."""
+    from concilium.adapters.trust import changes, cosign  # noqa: PLC0415
+
+    current = owner.state.load().root.signed if owner.state.exists else None
+    for text in changes(raw, current):
+        note(text)
+    for stick in sticks:
+        raw = cosign(raw, current, stick, owner.passphrase)
+    write_private(draft, raw.decode())
+
+
+def _adopt(owner: "Owner", draft: Path, as_json: bool) -> None:
+    from concilium.adapters.trust import Code, TrustRefused, read_draft  # noqa: PLC0415
+
+    try:
+        trusted = owner.adopt(read_draft(draft))
+    except TrustRefused as refusal:
+        if refusal.code is not Code.NOT_ENOUGH_SIGNATURES:
+            raise
+        hint = f"carry {draft} to the other sticks: `concilium trust cosign`, then here `concilium trust adopt`"
+        raise CliError(refusal.detail, hint) from refusal
+    _print(trusted, as_json)
+
+
+def _print_targets(targets: "tuple[Target, ...]", as_json: bool) -> None:
+    from concilium.adapters.trust import adapter  # noqa: PLC0415
+
+    if as_json:
+        print_json({"adapters": [adapter(target) for target in targets]})
+        return
+    for target in targets:
+        line(f"{target.reference} {target.digest}" + (f" revoked: {target.revoked}" if target.revoked else ""))
+
+
+def _print(trusted: "Trusted", as_json: bool) -> bool:
+    """Print what is believed; return whether an index is good now."""
+    from concilium.adapters.trust import report  # noqa: PLC0415
+
+    facts = report(trusted, utc_now())
+    if as_json:
+        print_json(facts)
+        return not facts["refused"]
+    line(f"index        {facts['index']}")
+    line(f"fingerprint  {facts['fingerprint']}")
+    line(f"good until   {facts['good_until'] or 'not good: ' + facts['refused']}")
+    for role in facts["roles"]:
+        keys = ", ".join(key[:16] for key in role["keys"])
+        line(
+            f"{role['role']:<12} version {role['version']}, until {role['expires'][:10]}, {role['threshold']} of {keys}"
+        )
+    rows = ((each["adapter"], each["digest"][:12], _state_of(each)) for each in facts["adapters"])
+    table(("adapter", "digest", "state"), rows, empty="No adapters; `concilium trust sign`.")
+    return not facts["refused"]
+
+
+def _state_of(entry: dict[str, JSON]) -> str:
+    if entry["revoked"]:
+        return f"revoked: {entry['revoked']}"
+    return "restricted" if entry["restricted"] else "good"

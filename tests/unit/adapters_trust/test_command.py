@@ -1,0 +1,233 @@
+"""The owner's command, on a home that signs and on one that only believes."""
+
+import json
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from concilium.adapters.trust import Code, TrustRefused, TrustState, verify
+from concilium.cli.app import run
+from concilium.contracts.base import utc_now
+from support.trust import write_bundle
+
+PASSPHRASE = "correct horse battery staple"
+
+
+@dataclass
+class Command:
+    """The command of one home."""
+
+    home: Path
+    monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+        self.monkeypatch.setenv("CONCILIUM_HOME", str(self.home))
+        code = run(["trust", *map(str, arguments)])
+        out, err = self.capfd.readouterr()
+        assert PASSPHRASE not in out + err
+        return code, out, err
+
+    def json(self, *arguments: object) -> Any:
+        code, out, err = self(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    def verify(self, bundle: Path) -> None:
+        verify(TrustState(self.home / "trust"), bundle, utc_now(), models=())
+
+
+At = Callable[[str], Command]
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> At:
+    return lambda name: Command(tmp_path / name, monkeypatch, capfd)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A file with the passphrase."""
+    path = tmp_path / "passphrase"
+    path.touch(mode=0o600)
+    path.write_text(PASSPHRASE + "\n")
+    return path
+
+
+@pytest.fixture
+def sticks(tmp_path: Path) -> list[Path]:
+    return [tmp_path / f"stick-{name}" for name in "abc"]
+
+
+@pytest.fixture
+def home(at: At, secret: Path, sticks: list[Path]) -> Command:
+    """A home with an index, made with three sticks of which two have to sign."""
+    command = at("home")
+    code, _, err = command("init", *with_sticks(*sticks), "--passphrase-file", secret)
+    assert code == 0, err
+    return command
+
+
+def with_sticks(*folders: Path) -> list[object]:
+    return [part for folder in folders for part in ("--stick", folder)]
+
+
+def carry(tmp_path: Path, home: Command, to: Command, *more: object) -> tuple[int, str, str]:
+    home.json("export", tmp_path / "carried")
+    return to("import", tmp_path / "carried", *more)
+
+
+def test_an_adapter_signed_at_home_is_good_where_the_index_was_carried(
+    tmp_path: Path, home: Command, at: At, secret: Path
+) -> None:
+    bundle, away = write_bundle(tmp_path / "sport"), at("vps")
+    signed = home.json("sign", bundle, "--passphrase-file", secret)
+    assert [each["adapter"] for each in signed["adapters"]] == ["sport@1.2.0"]
+    fingerprint = home.json("status")["fingerprint"]
+    assert carry(tmp_path, home, away, "--fingerprint", fingerprint)[0] == 0
+    home.verify(bundle)
+    away.verify(bundle)
+    assert away.json("status") == home.json("status")
+
+
+def test_private_keys_are_encrypted_and_for_their_owner_alone(home: Command, sticks: list[Path]) -> None:
+    keys = [path for folder in (*sticks, home.home / "keys" / "trust") for path in folder.iterdir()]
+    assert sorted(path.name.partition("-")[0] for path in keys) == ["freshness", "index", "root", "root", "root"]
+    for path in keys:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        for password in (None, PASSPHRASE.encode()):  # the passphrase alone does not open it: it is stretched
+            with pytest.raises((TypeError, ValueError)):
+                load_pem_private_key(path.read_bytes(), password)
+
+
+def test_init_never_overwrites(home: Command, sticks: list[Path], secret: Path) -> None:
+    before = (home.home / "trust" / "trusted.json").read_bytes()
+    code, _, err = home("init", *with_sticks(*sticks), "--passphrase-file", secret)
+    assert code == 1
+    assert "holds an index already" in err
+    assert (home.home / "trust" / "trusted.json").read_bytes() == before
+    assert len(list(sticks[0].iterdir())) == 1
+
+
+@pytest.mark.parametrize(("text", "says"), [("another passphrase", "does not open"), ("", "no passphrase")])
+def test_a_wrong_passphrase_signs_nothing(tmp_path: Path, home: Command, secret: Path, text: str, says: str) -> None:
+    secret.write_text(text)
+    code, _, err = home("sign", write_bundle(tmp_path / "sport"), "--passphrase-file", secret)
+    assert (code, says in err) == (1, True)
+    assert home.json("status")["adapters"] == []
+
+
+def test_a_passphrase_that_everybody_may_read_is_not_used(tmp_path: Path, home: Command, secret: Path) -> None:
+    secret.chmod(0o644)
+    code, _, err = home("refresh", "--passphrase-file", secret)
+    assert (code, "everybody may read" in err) == (1, True)
+
+
+def test_a_short_passphrase_makes_no_keys(at: At, secret: Path, sticks: list[Path]) -> None:
+    secret.write_text("short")
+    code, _, err = at("home")("init", *with_sticks(*sticks), "--passphrase-file", secret)
+    assert (code, "at least 12" in err) == (1, True)
+    assert not sticks[0].exists()
+
+
+def test_a_new_home_needs_the_fingerprint(tmp_path: Path, home: Command, at: At) -> None:
+    code, _, err = carry(tmp_path, home, at("vps"))
+    assert (code, "trusts nobody yet" in err) == (1, True)
+    code, _, err = carry(tmp_path, home, at("vps"), "--fingerprint", "ab" * 32)
+    assert (code, "unknown-root" in err) == (1, True)
+
+
+def test_a_version_is_signed_once(tmp_path: Path, home: Command, secret: Path) -> None:
+    home.json("sign", write_bundle(tmp_path / "one"), "--passphrase-file", secret)
+    other = write_bundle(tmp_path / "two", note="other bytes")
+    code, _, err = home("sign", other, "--passphrase-file", secret)
+    assert (code, "raise the version" in err) == (1, True)
+
+
+def test_a_revoked_adapter_is_refused_wherever_the_index_arrives(
+    tmp_path: Path, home: Command, at: At, secret: Path
+) -> None:
+    bundle, away = write_bundle(tmp_path / "sport"), at("vps")
+    home.json("sign", bundle, "--passphrase-file", secret)
+    carry(tmp_path, home, away, "--fingerprint", home.json("status")["fingerprint"])
+    home.json("revoke", "sport@1.2.0", "--why", "обучен на чужих данных", "--passphrase-file", secret)
+    away.verify(bundle)  # nobody has told it yet
+    assert carry(tmp_path, home, away)[0] == 0
+    for command in (home, away):
+        with pytest.raises(TrustRefused) as refusal:
+            command.verify(bundle)
+        assert refusal.value.code is Code.REVOKED
+
+
+def test_a_stolen_index_key_is_replaced_with_sticks_that_never_meet(
+    tmp_path: Path, home: Command, at: At, secret: Path, sticks: list[Path]
+) -> None:
+    bundle, away, elsewhere = write_bundle(tmp_path / "sport"), at("vps"), at("air-gapped")
+    home.json("sign", bundle, "--passphrase-file", secret)
+    carry(tmp_path, home, away, "--fingerprint", home.json("status")["fingerprint"])
+    old_keys = {path.name for path in (home.home / "keys" / "trust").iterdir()}
+    code, _, err = home("rotate", "index", *with_sticks(sticks[0]), "--passphrase-file", secret)
+    assert code == 1
+    assert "adds" in err
+    assert "cosign" in err
+    draft = home.home / "trust" / "root.draft.json"
+    assert elsewhere("cosign", draft, *with_sticks(sticks[1]), "--passphrase-file", secret)[0] == 0
+    facts = home.json("adopt", draft, "--passphrase-file", secret)
+    assert facts["roles"][0]["version"] == 2
+    new_keys = {path.name for path in (home.home / "keys" / "trust").iterdir()}
+    assert len(old_keys - new_keys) == len(new_keys - old_keys) == 1
+    assert carry(tmp_path, home, away)[0] == 0
+    away.verify(bundle)
+    home.verify(bundle)
+
+
+def test_a_lost_stick_is_replaced(tmp_path: Path, home: Command, secret: Path, sticks: list[Path]) -> None:
+    root = home.json("status")["roles"][0]
+    lost = next(key for key in root["keys"] if (sticks[2] / f"root-{key[:16]}.key").exists())
+    new = ("--drop", lost, "--new-stick", tmp_path / "stick-d")
+    facts = home.json("rotate", "root", *new, *with_sticks(*sticks[:2]), "--passphrase-file", secret)
+    assert lost not in facts["roles"][0]["keys"]
+    assert len(facts["roles"][0]["keys"]) == 3
+    remaining = with_sticks(sticks[0], tmp_path / "stick-d")
+    assert home.json("rotate", "freshness", *remaining, "--passphrase-file", secret)["roles"][0]["version"] == 3
+
+
+def test_a_stick_that_is_not_asked_for_signs_nothing(
+    tmp_path: Path, home: Command, at: At, secret: Path, sticks: list[Path]
+) -> None:
+    assert at("other")("init", *with_sticks(tmp_path / "foreign"), "--passphrase-file", secret)[0] == 0
+    code, _, err = home("rotate", "index", *with_sticks(tmp_path / "foreign"), "--passphrase-file", secret)
+    assert (code, "holds no root key" in err) == (1, True)
+
+
+def test_refreshing_takes_the_freshness_key_alone(home: Command, secret: Path) -> None:
+    (index,) = (home.home / "keys" / "trust").glob("index-*")
+    index.unlink()
+    versions = {role["role"]: role["version"] for role in home.json("refresh", "--passphrase-file", secret)["roles"]}
+    assert versions == {"root": 1, "timestamp": 2, "snapshot": 2, "targets": 1}
+
+
+def test_an_adapter_may_not_be_called_what_the_base_model_is(
+    tmp_path: Path, home: Command, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONCILIUM_ENGINE__MODEL", "Owner/Sport")
+    code, _, err = home("sign", write_bundle(tmp_path / "sport"), "--passphrase-file", secret)
+    assert (code, "name-taken" in err) == (1, True)
+
+
+def test_people_see_what_is_trusted(tmp_path: Path, home: Command, secret: Path) -> None:
+    home.json("sign", write_bundle(tmp_path / "sport"), "--passphrase-file", secret)
+    code, out, _ = home("status")
+    assert code == 0
+    assert "root         version 1" in out
+    assert "sport@1.2.0" in out
+
+
+def test_the_status_of_a_home_that_trusts_nobody_says_what_to_do(at: At) -> None:
+    code, _, err = at("new")("status")
+    assert (code, "`concilium trust init` or `import`" in err) == (1, True)
