@@ -231,3 +231,13 @@ def test_people_see_what_is_trusted(tmp_path: Path, home: Command, secret: Path)
 def test_the_status_of_a_home_that_trusts_nobody_says_what_to_do(at: At) -> None:
     code, _, err = at("new")("status")
     assert (code, "`concilium trust init` or `import`" in err) == (1, True)
+
+
+def test_a_release_of_others_is_signed_when_their_signature_holds(tmp_path: Path, home: Command, secret: Path) -> None:
+    data = Path(__file__).parents[2] / "data" / "trust"
+    bundle, key = write_bundle(tmp_path / "sport"), ("--release-key", data / "release-p256.pem")
+    wrong = ("--release-signature", data / "release-p384.sig", *key, "--passphrase-file", secret)
+    code, _, err = home("sign", bundle, *wrong)
+    assert (code, "release-unsigned" in err) == (1, True)
+    right = ("--release-signature", data / "release-p256.sig", *key, "--passphrase-file", secret)
+    assert home.json("sign", bundle, *right)["adapters"][0]["adapter"] == "sport@1.2.0"

@@ -9,7 +9,7 @@ which nobody else can make.
 from concilium.adapters.trust.drafts import changes, cosign, read_draft
 from concilium.adapters.trust.exchange import export_to, import_from
 from concilium.adapters.trust.keys import Kind, read_passphrase
-from concilium.adapters.trust.owner import Owner
+from concilium.adapters.trust.owner import Owner, Release
 from concilium.adapters.trust.proof import VerifiedAdapter, verify
 from concilium.adapters.trust.refusals import Code, TrustRefused
 from concilium.adapters.trust.report import adapter, report
@@ -23,6 +23,7 @@ __all__ = [
     "Kind",
     "Owner",
     "Reference",
+    "Release",
     "Target",
     "TrustRefused",
     "TrustState",

@@ -12,9 +12,20 @@ from concilium.adapters.trust.bundle import check_files, manifest_of, opened
 from concilium.adapters.trust.encoding import canonical
 from concilium.adapters.trust.keys import ROLES, Kind, key_of, key_path, make_key, write_key
 from concilium.adapters.trust.refusals import Code, TrustRefused
+from concilium.adapters.trust.release import check_release
 from concilium.adapters.trust.state import TrustState
 from concilium.adapters.trust.targets import Reference, Target, check_name, reason
 from concilium.adapters.trust.update import Index, Trusted
+
+
+@dataclass(frozen=True)
+class Release:
+    """How somebody else signed a bundle."""
+
+    signature: bytes
+    """An OMS bundle."""
+    public_key: bytes
+    """The key that it has to be by, in PEM."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +66,20 @@ class Owner:
             offered = author.publish(trusted, None, (), author.Signers(index, freshness), self.now)
             return self._believe(trusted, offered)
 
-    def sign(self, bundles: Iterable[Path], models: Collection[str]) -> tuple[Target, ...]:
+    def sign(
+        self, bundles: Iterable[Path], models: Collection[str], release: Release | None = None
+    ) -> tuple[Target, ...]:
         """Take bundles into the index, after a look at every byte of them, and return what it says of them.
+
+        Args:
+            models: what the mesh calls its base models.
+            release: how somebody else signed the bundle.
 
         Raises:
             TrustRefused: `VERSION_REUSED` for a version that the index names with other bytes or as revoked,
                 `NAME_TAKEN`, and what a bundle is refused for.
         """
-        found = [_examine(bundle, models) for bundle in bundles]
+        found = [_examine(bundle, models, release) for bundle in bundles]
         with self.state.changing():
             trusted = self.state.load()
             entries = dict(trusted.index.entries) if trusted.index else {}
@@ -144,9 +161,11 @@ class Owner:
                 path.unlink()
 
 
-def _examine(bundle: Path, models: Collection[str]) -> Target:
+def _examine(bundle: Path, models: Collection[str], release: Release | None) -> Target:
     with opened(bundle) as handle:
         manifest = manifest_of(handle)
         check_name(manifest.reference, models)
         check_files(handle, manifest)
+    if release:
+        check_release(manifest, release.signature, release.public_key)
     return manifest.target

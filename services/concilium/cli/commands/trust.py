@@ -14,7 +14,7 @@ from concilium.keyring import write_private
 
 # The library of TUF takes a moment to import that no other command should wait for.
 if TYPE_CHECKING:
-    from concilium.adapters.trust import Owner, Target, Trusted, TrustState
+    from concilium.adapters.trust import Owner, Release, Target, Trusted, TrustState
 
 app = typer.Typer(
     help="Sign adapters, carry the signed index to other homes, replace and revoke keys.", no_args_is_help=True
@@ -57,12 +57,27 @@ def sign(
     context: typer.Context,
     bundle: Annotated[list[Path], typer.Argument(help="Folders of adapters.")],
     *,
+    release_signature: Annotated[
+        Path | None, typer.Option(help="How somebody else signed it: a file of `model_signing sign key` (OpenSSF).")
+    ] = None,
+    release_key: Annotated[Path | None, typer.Option(help="The public key that has to be by, in PEM.")] = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Take adapters into the index, every byte of them as it is now."""
+    release = _release(bundle, release_signature, release_key)
     owner = _owner(context, passphrase_file)
-    _print_targets(owner.sign(bundle, session(context).home.models), as_json)
+    _print_targets(owner.sign(bundle, session(context).home.models, release), as_json)
+
+
+def _release(bundles: list[Path], signature: Path | None, key: Path | None) -> "Release | None":
+    from concilium.adapters.trust import Release  # noqa: PLC0415
+
+    if not signature and not key:
+        return None
+    if not signature or not key or len(bundles) != 1:
+        raise CliError("a release is one adapter, its --release-signature and its --release-key", code=USAGE)
+    return Release(signature.read_bytes(), key.read_bytes())
 
 
 @app.command()
