@@ -135,6 +135,17 @@ def test_a_short_passphrase_makes_no_keys(at: At, secret: Path, sticks: list[Pat
     assert not sticks[0].exists()
 
 
+def test_two_root_keys_are_not_put_on_one_stick(at: At, secret: Path, sticks: list[Path]) -> None:
+    code, _, err = at("home")("init", *with_sticks(sticks[0], sticks[0]), "--passphrase-file", secret)
+    assert (code, "on one stick" in err) == (1, True)
+
+
+def test_what_cannot_be_written_is_said_and_changes_nothing(tmp_path: Path, home: Command) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = home("export", tmp_path / "file" / "folder")
+    assert (code, "cannot be made" in err) == (1, True)
+
+
 def test_a_new_home_needs_the_fingerprint(tmp_path: Path, home: Command, at: At) -> None:
     code, _, err = carry(tmp_path, home, at("vps"))
     assert (code, "trusts nobody yet" in err) == (1, True)
@@ -239,5 +250,8 @@ def test_a_release_of_others_is_signed_when_their_signature_holds(tmp_path: Path
     wrong = ("--release-signature", data / "release-p384.sig", *key, "--passphrase-file", secret)
     code, _, err = home("sign", bundle, *wrong)
     assert (code, "release-unsigned" in err) == (1, True)
+    missing = ("--release-signature", data / "none.sig", *key, "--passphrase-file", secret)
+    code, _, err = home("sign", bundle, *missing)
+    assert (code, "none.sig" in err) == (1, True)
     right = ("--release-signature", data / "release-p256.sig", *key, "--passphrase-file", secret)
     assert home.json("sign", bundle, *right)["adapters"][0]["adapter"] == "sport@1.2.0"

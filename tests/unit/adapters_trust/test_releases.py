@@ -11,9 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, gener
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from concilium.adapters.trust import Code, TrustRefused
+from concilium.adapters.trust import Code, Release, TrustRefused
 from concilium.adapters.trust.bundle import manifest_of, opened
-from concilium.adapters.trust.release import check_release
 from support.trust import write_bundle
 
 DATA = Path(__file__).parents[2] / "data" / "trust"
@@ -23,7 +22,7 @@ Change = Callable[[dict[str, Any]], object]
 
 def check(folder: Path, signature: bytes = SIGNATURE, key: bytes = KEY) -> None:
     with opened(folder) as handle:
-        check_release(manifest_of(handle), signature, key)
+        Release(signature, key).check(manifest_of(handle))
 
 
 def resigned(change: Change, kind: str = "application/vnd.in-toto+json") -> tuple[bytes, bytes]:

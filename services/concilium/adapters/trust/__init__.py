@@ -9,9 +9,10 @@ which nobody else can make.
 from concilium.adapters.trust.drafts import changes, cosign, read_draft
 from concilium.adapters.trust.exchange import export_to, import_from
 from concilium.adapters.trust.keys import Kind, read_passphrase
-from concilium.adapters.trust.owner import Owner, Release
+from concilium.adapters.trust.owner import Owner
 from concilium.adapters.trust.proof import VerifiedAdapter, verify
 from concilium.adapters.trust.refusals import Code, TrustRefused
+from concilium.adapters.trust.release import Release
 from concilium.adapters.trust.report import adapter, report
 from concilium.adapters.trust.state import TrustState
 from concilium.adapters.trust.targets import Reference, Target

@@ -16,6 +16,7 @@ from concilium.adapters.trust.files import read_given, replace_file
 from concilium.adapters.trust.refusals import Code, TrustRefused
 from concilium.adapters.trust.state import TrustState
 from concilium.adapters.trust.update import Offered, Trusted
+from concilium.contracts.errors import Unavailable
 
 _ROOT_NAME = re.compile(r"([1-9][0-9]{0,9})\.root\.json")
 _ROOTS_MAX = 1024
@@ -26,19 +27,22 @@ def export_to(state: TrustState, folder: Path) -> list[Path]:
 
     Raises:
         TrustRefused: `NO_INDEX` among others.
+        Unavailable: the folder cannot be written.
     """
     trusted = state.load()
     if trusted.index is None:
         raise TrustRefused(Code.NO_INDEX, "there is no index to export")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"{folder} cannot be made: {error.strerror}") from error
     timestamp, snapshot, targets = trusted.index.documents
     files = {f"{root.signed.version}.root.json": root.raw for root in trusted.roots}
     files[f"{snapshot.signed.version}.snapshot.json"] = snapshot.raw
     files[f"{targets.signed.version}.targets.json"] = targets.raw
     files["timestamp.json"] = timestamp.raw
     for name, raw in files.items():
-        replace_file(folder / name, raw)
-        (folder / name).chmod(0o644)
+        replace_file(folder / name, raw, 0o644)
     return [folder / name for name in files]
 
 
@@ -71,7 +75,7 @@ def import_from(state: TrustState, folder: Path, now: datetime, fingerprint: str
 def _first(roots: list[bytes], fingerprint: str, now: datetime) -> Trusted:
     for raw in reversed(roots):
         if update.fingerprint(raw) == fingerprint:
-            return update.anchor(raw, fingerprint, now)
+            return update.begin(raw, now)
     raise TrustRefused(Code.UNKNOWN_ROOT, f"no root in the folder has the fingerprint {fingerprint}")
 
 

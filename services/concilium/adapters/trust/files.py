@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from concilium.adapters.trust.refusals import Code, TrustRefused
+from concilium.contracts.errors import Unavailable
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -69,17 +70,24 @@ def read_bounded(handle: int, limit: int, name: str) -> bytes:
     return found
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file's content at once and for good, readable by its owner alone."""
+def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Replace a file's content at once and for good.
+
+    Raises:
+        Unavailable: there is no room, or no right to; what was there before is there still.
+    """
     new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_folder(path.parent)
+    try:
+        new.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(new, flags, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -93,8 +101,16 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that other processes wait for; a process that dies lets go of it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    """Hold a lock that other processes wait for, in a folder that is made; a process that dies lets go of it.
+
+    Raises:
+        Unavailable: the folder or the lock cannot be made.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be locked: {error.strerror}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -12,20 +12,10 @@ from concilium.adapters.trust.bundle import check_files, manifest_of, opened
 from concilium.adapters.trust.encoding import canonical
 from concilium.adapters.trust.keys import ROLES, Kind, key_of, key_path, make_key, write_key
 from concilium.adapters.trust.refusals import Code, TrustRefused
-from concilium.adapters.trust.release import check_release
+from concilium.adapters.trust.release import Release
 from concilium.adapters.trust.state import TrustState
 from concilium.adapters.trust.targets import Reference, Target, check_name, reason
 from concilium.adapters.trust.update import Index, Trusted
-
-
-@dataclass(frozen=True)
-class Release:
-    """How somebody else signed a bundle."""
-
-    signature: bytes
-    """An OMS bundle."""
-    public_key: bytes
-    """The key that it has to be by, in PEM."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +44,8 @@ class Owner:
         with self.state.changing():
             if self.state.exists:
                 raise TrustRefused(Code.STATE_UNSAFE, f"{self.state.folder} holds an index already; it is kept")
+            if len({stick.resolve() for stick in sticks}) < len(sticks):
+                raise TrustRefused(Code.KEY_UNUSABLE, "two root keys on one stick are lost and stolen as one")
             if not 1 <= threshold <= len(sticks):
                 raise TrustRefused(Code.UNREACHABLE_THRESHOLD, f"{threshold} of {len(sticks)} root keys cannot sign")
             roots = [make_key() for _ in sticks]
@@ -167,5 +159,5 @@ def _examine(bundle: Path, models: Collection[str], release: Release | None) -> 
         check_name(manifest.reference, models)
         check_files(handle, manifest)
     if release:
-        check_release(manifest, release.signature, release.public_key)
+        release.check(manifest)
     return manifest.target

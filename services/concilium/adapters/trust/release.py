@@ -6,8 +6,10 @@ SHA-256. Only the method ``key`` is read (OMS 1.0 section 4.1): certificates and
 
 import binascii
 from base64 import b64decode
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -18,6 +20,7 @@ from securesystemslib.exceptions import Error as SecuresystemslibError
 from securesystemslib.signer import Signature, SSlibKey
 
 from concilium.adapters.trust.encoding import decode_json
+from concilium.adapters.trust.files import read_given
 from concilium.adapters.trust.manifest import Manifest
 from concilium.adapters.trust.refusals import Code, TrustRefused
 from concilium.adapters.trust.targets import MANIFEST
@@ -84,24 +87,41 @@ class _Statement(_Read):
     predicate: _Predicate
 
 
-def check_release(manifest: Manifest, signature: bytes, public_key: bytes) -> None:
-    """Check that a release's signature is by a key and of these files, the manifest included, and no others.
+@dataclass(frozen=True)
+class Release:
+    """How somebody else signed a bundle."""
 
-    Args:
-        signature: what ``model_signing sign key`` wrote.
-        public_key: in PEM, on P-256, P-384 or P-521.
+    signature: bytes
+    """What ``model_signing sign key`` wrote."""
+    public_key: bytes
+    """The key that it has to be by, in PEM, on P-256, P-384 or P-521."""
 
-    Raises:
-        TrustRefused: `RELEASE_UNSIGNED` among what `encoding.decode_json` refuses.
-    """
-    try:
-        bundle = _Bundle.model_validate(decode_json(signature, RELEASE_BYTES))
-        payload = b64decode(bundle.envelope.payload, validate=True)
-        _verify(payload, b64decode(bundle.envelope.signatures[0].sig, validate=True), public_key)
-        statement = _Statement.model_validate(decode_json(payload, RELEASE_BYTES))
-    except (ValidationError, binascii.Error, UnsupportedAlgorithm, ValueError, SecuresystemslibError) as error:
-        raise TrustRefused(Code.RELEASE_UNSIGNED, "the release is not signed by this key, in OMS 1.0") from error
-    _compare(manifest, statement)
+    @classmethod
+    def read(cls, signature: Path, public_key: Path) -> Self:
+        """Read both from files.
+
+        Raises:
+            TrustRefused: `MISSING_FILE`, and what `read_given` refuses.
+        """
+        try:
+            return cls(read_given(signature, RELEASE_BYTES), read_given(public_key, RELEASE_BYTES))
+        except FileNotFoundError as error:
+            raise TrustRefused(Code.MISSING_FILE, f"there is no file {error.filename}") from error
+
+    def check(self, manifest: Manifest) -> None:
+        """Check that the signature is by the key and of these files, the manifest included, and no others.
+
+        Raises:
+            TrustRefused: `RELEASE_UNSIGNED` among what `encoding.decode_json` refuses.
+        """
+        try:
+            bundle = _Bundle.model_validate(decode_json(self.signature, RELEASE_BYTES))
+            payload = b64decode(bundle.envelope.payload, validate=True)
+            _verify(payload, b64decode(bundle.envelope.signatures[0].sig, validate=True), self.public_key)
+            statement = _Statement.model_validate(decode_json(payload, RELEASE_BYTES))
+        except (ValidationError, binascii.Error, UnsupportedAlgorithm, ValueError, SecuresystemslibError) as error:
+            raise TrustRefused(Code.RELEASE_UNSIGNED, "the release is not signed by this key, in OMS 1.0") from error
+        _compare(manifest, statement)
 
 
 def _verify(payload: bytes, signature: bytes, public_key: bytes) -> None:

@@ -38,7 +38,6 @@ class TrustState:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Hold this while loading, changing and storing. It makes the folder."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self.folder / "lock"):
             yield
 

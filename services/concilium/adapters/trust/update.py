@@ -5,7 +5,6 @@ Nothing here reads a file or a clock. `follow` goes from root to root, `assemble
 back does not bring an expired index to life.
 """
 
-import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -74,17 +73,6 @@ class Trusted:
 def fingerprint(raw: bytes) -> str:
     """Return what a first root is trusted by: its SHA-256 in hex."""
     return sha256(raw).hexdigest()
-
-
-def anchor(raw: bytes, expected: str, now: datetime) -> Trusted:
-    """Trust a root because a person says what its fingerprint is.
-
-    Raises:
-        TrustRefused: `UNKNOWN_ROOT` for another fingerprint, `NOT_ENOUGH_SIGNATURES` when it has not signed itself.
-    """
-    if not hmac.compare_digest(fingerprint(raw).encode(), expected.strip().lower().encode()):
-        raise TrustRefused(Code.UNKNOWN_ROOT, f"the root's fingerprint is {fingerprint(raw)}, not the expected one")
-    return begin(raw, now)
 
 
 def begin(raw: bytes, now: datetime) -> Trusted:

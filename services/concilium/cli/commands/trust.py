@@ -77,7 +77,7 @@ def _release(bundles: list[Path], signature: Path | None, key: Path | None) -> "
         return None
     if not signature or not key or len(bundles) != 1:
         raise CliError("a release is one adapter, its --release-signature and its --release-key", code=USAGE)
-    return Release(signature.read_bytes(), key.read_bytes())
+    return Release.read(signature, key)
 
 
 @app.command()
