@@ -626,3 +626,11 @@ def test_the_same_index_may_be_handed_over_again(mesh: Mesh) -> None:
     before = mesh.state.load()
     mesh.deliver(held(mesh))
     assert mesh.state.load() == before
+
+
+def test_an_index_goes_on_after_an_adapter_was_revoked(mesh: Mesh) -> None:
+    mesh.publish(replace(mesh.target_of(mesh.bundle), revoked="stolen data"))
+    mesh.deliver(newer(mesh))
+    index = mesh.state.load().index
+    assert index is not None
+    assert index.entries[Reference("sport", "1.2.0")].revoked == "stolen data"

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from concilium.adapters.trust import Code, Owner, TrustRefused, TrustState, verify
+from concilium.adapters.trust import Code, KeyFolder, Owner, TrustRefused, TrustState, verify
 from concilium.cli.app import run
 from concilium.contracts.base import utc_now
 from support.trust import write_bundle
 
 PASSPHRASE = "correct horse battery staple"
+STICK_PASSPHRASE = "верная лошадь батарея скоба"
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Command:
         code = run(["trust", *map(str, arguments)])
         out, err = self.capfd.readouterr()
         assert PASSPHRASE not in out + err
+        assert STICK_PASSPHRASE not in out + err
         return code, out, err
 
     def json(self, *arguments: object) -> Any:
@@ -51,13 +53,16 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
     return lambda name: Command(tmp_path / name, monkeypatch, capfd)
 
 
+def passphrase_file(path: Path, passphrase: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(passphrase + "\n")
+    return path
+
+
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A file with the passphrase."""
-    path = tmp_path / "passphrase"
-    path.touch(mode=0o600)
-    path.write_text(PASSPHRASE + "\n")
-    return path
+    """A file with the passphrase of the keys at home."""
+    return passphrase_file(tmp_path / "passphrase", PASSPHRASE)
 
 
 @pytest.fixture
@@ -69,8 +74,9 @@ def sticks(tmp_path: Path) -> list[Path]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a home and three sticks, of which two have to sign: made once, since keys take their time."""
     folder = tmp_path_factory.mktemp("made")
-    owner = Owner(TrustState(folder / "home" / "trust"), folder / "home" / "keys" / "trust", PASSPHRASE, utc_now())
-    owner.found([folder / f"stick-{name}" for name in "abc"], 2)
+    keys = KeyFolder(folder / "home" / "keys" / "trust", PASSPHRASE)
+    sticks = [KeyFolder(folder / f"stick-{name}", STICK_PASSPHRASE) for name in "abc"]
+    Owner(TrustState(folder / "home" / "trust"), keys, utc_now()).found(sticks, 2)
     return folder
 
 
@@ -82,7 +88,9 @@ def home(at: At, made: Path, tmp_path: Path) -> Command:
 
 
 def with_sticks(*folders: Path) -> list[object]:
-    return [part for folder in folders for part in ("--stick", folder)]
+    """The options for some sticks and their passphrase."""
+    file = passphrase_file(folders[0].parent / "stick-passphrase", STICK_PASSPHRASE)
+    return [*(part for folder in folders for part in ("--stick", folder)), "--stick-passphrase-file", file]
 
 
 def carry(tmp_path: Path, home: Command, to: Command, *more: object) -> tuple[int, str, str]:
@@ -115,7 +123,11 @@ def test_private_keys_are_encrypted_and_for_their_owner_alone(home: Command, sti
     assert sorted(path.name.partition("-")[0] for path in keys) == ["freshness", "index", "root", "root", "root"]
     for path in keys:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        for password in (None, PASSPHRASE.encode()):  # the passphrase alone does not open it: it is stretched
+        for password in (
+            None,
+            PASSPHRASE.encode(),
+            STICK_PASSPHRASE.encode(),
+        ):  # the passphrase alone does not open it: it is stretched
             with pytest.raises((TypeError, ValueError)):
                 load_pem_private_key(path.read_bytes(), password)
 
@@ -202,7 +214,7 @@ def test_a_stolen_index_key_is_replaced_with_sticks_that_never_meet(
     assert "adds" in err
     assert "cosign" in err
     draft = home.home / "trust" / "root.draft.json"
-    assert elsewhere("cosign", draft, *with_sticks(sticks[1]), "--passphrase-file", secret)[0] == 0
+    assert elsewhere("cosign", draft, *with_sticks(sticks[1]))[0] == 0
     facts = home.json("adopt", draft, "--passphrase-file", secret)
     assert facts["roles"][0]["version"] == 2
     new_keys = {path.name for path in (home.home / "keys" / "trust").iterdir()}
@@ -270,3 +282,18 @@ def test_a_release_of_others_is_signed_when_their_signature_holds(tmp_path: Path
     assert (code, "none.sig" in err) == (1, True)
     right = ("--release-signature", data / "release-p256.sig", *key, "--passphrase-file", secret)
     assert home.json("sign", bundle, *right)["adapters"][0]["adapter"] == "sport@1.2.0"
+
+
+def test_sticks_need_never_be_at_home(home: Command, at: At, secret: Path, sticks: list[Path]) -> None:
+    draft, elsewhere = home.home / "trust" / "root.draft.json", at("air-gapped")
+    code, _, err = home("rotate", "index", "--passphrase-file", secret)
+    assert (code, "`concilium trust cosign`" in err) == (1, True)
+    for stick in sticks[1:]:
+        assert elsewhere("cosign", draft, *with_sticks(stick))[0] == 0
+    assert home.json("adopt", draft, "--passphrase-file", secret)["refused"] == ""
+
+
+def test_the_passphrase_of_home_opens_no_stick(home: Command, secret: Path, sticks: list[Path]) -> None:
+    options = ("--stick", sticks[0], "--stick-passphrase-file", secret, "--passphrase-file", secret)
+    code, _, err = home("rotate", "index", *options)
+    assert (code, "does not open" in err) == (1, True)

@@ -8,7 +8,7 @@ which nobody else can make.
 
 from concilium.adapters.trust.drafts import changes, cosign, read_draft
 from concilium.adapters.trust.exchange import export_to, import_from
-from concilium.adapters.trust.keys import Kind, read_passphrase
+from concilium.adapters.trust.keys import KeyFolder, Kind, read_passphrase
 from concilium.adapters.trust.owner import Owner
 from concilium.adapters.trust.proof import VerifiedAdapter, verify
 from concilium.adapters.trust.refusals import Code, TrustRefused
@@ -21,6 +21,7 @@ from concilium.adapters.trust.update import Index, Trusted
 __all__ = [
     "Code",
     "Index",
+    "KeyFolder",
     "Kind",
     "Owner",
     "Reference",

@@ -7,7 +7,7 @@ from tuf.api.metadata import Root
 from concilium.adapters.trust import author
 from concilium.adapters.trust.documents import LIMITS, read
 from concilium.adapters.trust.files import read_given
-from concilium.adapters.trust.keys import ROLES, Kind, key_path, load_key
+from concilium.adapters.trust.keys import ROLES, KeyFolder, Kind
 from concilium.adapters.trust.refusals import Code, TrustRefused
 
 
@@ -36,7 +36,7 @@ def changes(raw: bytes, current: Root | None) -> list[str]:
     return told
 
 
-def cosign(raw: bytes, current: Root | None, stick: Path, passphrase: str) -> bytes:
+def cosign(raw: bytes, current: Root | None, stick: KeyFolder) -> bytes:
     """Return a draft with the signatures of the root keys on a stick, of those that are asked for it.
 
     Raises:
@@ -45,7 +45,4 @@ def cosign(raw: bytes, current: Root | None, stick: Path, passphrase: str) -> by
     draft = read(Root, raw)
     roots = [root for root in (current, draft.signed) if root]
     asked = {key_id for root in roots for key_id in root.roles[Root.type].keyids}
-    paths = [path for key_id in sorted(asked) if (path := key_path(stick, Kind.ROOT, key_id)).exists()]
-    if not paths:
-        raise TrustRefused(Code.KEY_UNUSABLE, f"{stick} holds no root key that this draft asks for")
-    return author.signed(draft.metadata, [load_key(path, passphrase) for path in paths])
+    return author.signed(draft.metadata, stick.load(Kind.ROOT, sorted(asked)))

@@ -6,7 +6,8 @@ encrypts the key is not the passphrase but what scrypt (RFC 7914) makes of it, w
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -54,66 +55,70 @@ def make_key() -> CryptoSigner:
     return CryptoSigner.generate_ed25519()
 
 
-def key_path(folder: Path, kind: Kind, key_id: str) -> Path:
-    """Return where the private key of a kind with an id is kept."""
-    return folder / f"{kind}-{key_id[:16]}.key"
+@dataclass(frozen=True)
+class KeyFolder:
+    """A folder with private keys, at home or on a stick, and the passphrase that opens them."""
 
+    folder: Path
+    passphrase: str = field(repr=False)
 
-def write_key(folder: Path, kind: Kind, signer: CryptoSigner, passphrase: str) -> Path:
-    """Write a private key, encrypted and readable by its owner alone, where there is none; return the file.
+    def path(self, kind: Kind, key_id: str) -> Path:
+        """Return where a key is kept."""
+        return self.folder / f"{kind}-{key_id[:16]}.key"
 
-    Raises:
-        TrustRefused: `KEY_UNUSABLE` when the passphrase is short, the file is there, or the folder takes none.
-    """
-    if len(passphrase) < PASSPHRASE_CHARACTERS:
-        raise TrustRefused(Code.KEY_UNUSABLE, f"a passphrase has at least {PASSPHRASE_CHARACTERS} characters")
-    salt = os.urandom(_SALT_BYTES)
-    private = load_pem_private_key(signer.private_bytes, None)
-    encrypted = BestAvailableEncryption(_stretched(passphrase, salt))
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encrypted)
-    path = key_path(folder, kind, signer.public_key.keyid)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
-            file.write(f"{_SALT}{salt.hex()}\n".encode() + pem)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(folder)
-    except OSError as error:
-        raise TrustRefused(Code.KEY_UNUSABLE, f"{path} cannot be written: {error.strerror}") from error
-    return path
+    def write(self, kind: Kind, signer: CryptoSigner) -> Path:
+        """Write a private key, encrypted and readable by its owner alone, where there is none; return the file.
 
+        Raises:
+            TrustRefused: `KEY_UNUSABLE` when the passphrase is short, the file is there, or the folder takes none.
+        """
+        self.check_passphrase()
+        salt = os.urandom(_SALT_BYTES)
+        private = load_pem_private_key(signer.private_bytes, None)
+        encrypted = BestAvailableEncryption(_stretched(self.passphrase, salt))
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encrypted)
+        path = self.path(kind, signer.public_key.keyid)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+                file.write(f"{_SALT}{salt.hex()}\n".encode() + pem)
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(self.folder)
+        except OSError as error:
+            raise TrustRefused(Code.KEY_UNUSABLE, f"{path} cannot be written: {error.strerror}") from error
+        return path
 
-def load_key(path: Path, passphrase: str) -> CryptoSigner:
-    """Return the private key of a file.
+    def check_passphrase(self) -> None:
+        """Raises `TrustRefused` (`KEY_UNUSABLE`) for a passphrase that is too short to encrypt with."""
+        if len(self.passphrase) < PASSPHRASE_CHARACTERS:
+            raise TrustRefused(Code.KEY_UNUSABLE, f"a passphrase has at least {PASSPHRASE_CHARACTERS} characters")
 
-    Raises:
-        TrustRefused: `KEY_UNUSABLE` when there is none, it is not one of ours, or the passphrase is wrong.
-    """
-    try:
-        head, _, pem = read_given(path, _LIMIT).partition(b"\n")
-        salt = bytes.fromhex(head.decode().removeprefix(_SALT))
-        key = load_pem_private_key(pem, _stretched(passphrase, salt))
-    except FileNotFoundError as error:
-        raise TrustRefused(Code.KEY_UNUSABLE, f"there is no key {path}") from error
-    except (ValueError, TypeError) as error:
-        raise TrustRefused(Code.KEY_UNUSABLE, f"{path} does not open with this passphrase") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise TrustRefused(Code.KEY_UNUSABLE, f"{path} is not an Ed25519 key")
-    return CryptoSigner(key)
+    def load(self, kind: Kind, key_ids: Iterable[str]) -> list[CryptoSigner]:
+        """Return those of some keys that are here.
 
+        Raises:
+            TrustRefused: `KEY_UNUSABLE` when none is, one is damaged, or the passphrase is wrong.
+        """
+        found = [path for key_id in key_ids if (path := self.path(kind, key_id)).exists()]
+        if not found:
+            raise TrustRefused(Code.KEY_UNUSABLE, f"{self.folder} holds no {kind} key that is asked for")
+        return [self._open(path) for path in found]
 
-def key_of(folder: Path, kind: Kind, root: Root, passphrase: str) -> CryptoSigner:
-    """Return the key in a folder with which a kind may sign under a root.
+    def signer(self, kind: Kind, root: Root) -> CryptoSigner:
+        """Return the key with which a kind signs under a root. Raises `TrustRefused` (`KEY_UNUSABLE`)."""
+        return self.load(kind, root.roles[ROLES[kind][0]].keyids)[0]
 
-    Raises:
-        TrustRefused: `KEY_UNUSABLE` when the folder holds none.
-    """
-    for key_id in root.roles[ROLES[kind][0]].keyids:
-        path = key_path(folder, kind, key_id)
-        if path.exists():
-            return load_key(path, passphrase)
-    raise TrustRefused(Code.KEY_UNUSABLE, f"{folder} holds no {kind} key that the root names")
+    def _open(self, path: Path) -> CryptoSigner:
+        try:
+            head, _, pem = read_given(path, _LIMIT).partition(b"\n")
+            salt = bytes.fromhex(head.decode().removeprefix(_SALT))
+            key = load_pem_private_key(pem, _stretched(self.passphrase, salt))
+        except (ValueError, TypeError) as error:
+            raise TrustRefused(Code.KEY_UNUSABLE, f"{path} does not open with this passphrase") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise TrustRefused(Code.KEY_UNUSABLE, f"{path} is not an Ed25519 key")
+        return CryptoSigner(key)
 
 
 def read_passphrase(path: Path) -> str:

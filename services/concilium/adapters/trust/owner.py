@@ -10,7 +10,7 @@ from tuf.api.metadata import Root
 from concilium.adapters.trust import author, update
 from concilium.adapters.trust.bundle import check_files, manifest_of, opened
 from concilium.adapters.trust.encoding import canonical
-from concilium.adapters.trust.keys import ROLES, Kind, key_of, key_path, make_key, write_key
+from concilium.adapters.trust.keys import ROLES, KeyFolder, Kind, make_key
 from concilium.adapters.trust.refusals import Code, TrustRefused
 from concilium.adapters.trust.release import Release
 from concilium.adapters.trust.state import TrustState
@@ -24,18 +24,16 @@ class Owner:
 
     Attributes:
         state: what it believes.
-        keys: the folder of its index and freshness keys; root keys are on sticks.
-        passphrase: of every key.
+        keys: where its index and freshness keys are; root keys are on sticks.
         now: the moment.
     """
 
     state: TrustState
-    keys: Path
-    passphrase: str
+    keys: KeyFolder
     now: datetime
 
-    def found(self, sticks: Sequence[Path], threshold: int) -> Trusted:
-        """Make all keys and an empty index, one root key in each of the folders, and trust it.
+    def found(self, sticks: Sequence[KeyFolder], threshold: int) -> Trusted:
+        """Make all keys and an empty index, one root key on each stick, and trust it.
 
         Raises:
             TrustRefused: `STATE_UNSAFE` when this home trusts somebody already; `UNREACHABLE_THRESHOLD`,
@@ -44,16 +42,18 @@ class Owner:
         with self.state.changing():
             if self.state.exists:
                 raise TrustRefused(Code.STATE_UNSAFE, f"{self.state.folder} holds an index already; it is kept")
-            if len({stick.resolve() for stick in sticks}) < len(sticks):
+            if len({stick.folder.resolve() for stick in sticks}) < len(sticks):
                 raise TrustRefused(Code.KEY_UNUSABLE, "two root keys on one stick are lost and stolen as one")
             if not 1 <= threshold <= len(sticks):
                 raise TrustRefused(Code.UNREACHABLE_THRESHOLD, f"{threshold} of {len(sticks)} root keys cannot sign")
+            for folder in (self.keys, *sticks):
+                folder.check_passphrase()
             roots = [make_key() for _ in sticks]
             index, freshness = make_key(), make_key()
             for stick, signer in zip(sticks, roots, strict=True):
-                write_key(stick, Kind.ROOT, signer, self.passphrase)
-            write_key(self.keys, Kind.INDEX, index, self.passphrase)
-            write_key(self.keys, Kind.FRESHNESS, freshness, self.passphrase)
+                stick.write(Kind.ROOT, signer)
+            self.keys.write(Kind.INDEX, index)
+            self.keys.write(Kind.FRESHNESS, freshness)
             trusted = update.begin(author.first_root(roots, threshold, index, freshness, self.now), self.now)
             offered = author.publish(trusted, None, (), author.Signers(index, freshness), self.now)
             return self._believe(trusted, offered)
@@ -98,11 +98,11 @@ class Owner:
             trusted = self.state.load()
             if trusted.index is None:
                 raise TrustRefused(Code.NO_INDEX, "there is no index to sign anew")
-            freshness = key_of(self.keys, Kind.FRESHNESS, trusted.root.signed, self.passphrase)
+            freshness = self.keys.signer(Kind.FRESHNESS, trusted.root.signed)
             offered = author.refresh(trusted, trusted.index, trusted.index.targets, freshness, self.now)
             return self._believe(trusted, offered)
 
-    def draft(self, kind: Kind, drop: Iterable[str], new_sticks: Sequence[Path]) -> bytes:
+    def draft(self, kind: Kind, drop: Iterable[str], new_sticks: Sequence[KeyFolder]) -> bytes:
         """Return the next root, unsigned, with new keys of a kind; the private ones are written.
 
         Of the index and freshness kind every key is replaced by one; of the root kind those to drop by one for each
@@ -114,7 +114,7 @@ class Owner:
         added = [make_key() for _ in folders]
         root = author.next_root(current, kind, old, added, self.now)
         for folder, signer in zip(folders, added, strict=True):
-            write_key(folder, kind, signer, self.passphrase)
+            folder.write(kind, signer)
         return canonical(root.to_dict())
 
     def adopt(self, raw: bytes) -> Trusted:
@@ -137,8 +137,7 @@ class Owner:
 
     def _signers(self, trusted: Trusted) -> author.Signers:
         root = trusted.root.signed
-        index, freshness = (key_of(self.keys, kind, root, self.passphrase) for kind in (Kind.INDEX, Kind.FRESHNESS))
-        return author.Signers(index, freshness)
+        return author.Signers(self.keys.signer(Kind.INDEX, root), self.keys.signer(Kind.FRESHNESS, root))
 
     def _believe(self, trusted: Trusted, offered: update.Offered) -> Trusted:
         done = update.accept(trusted, update.assemble(trusted.root, offered), self.now)
@@ -148,8 +147,8 @@ class Owner:
     def _forget(self, root: Root) -> None:
         """Remove the private keys that no longer sign anything."""
         for kind in (Kind.INDEX, Kind.FRESHNESS):
-            good = {key_path(self.keys, kind, key_id) for key_id in root.roles[ROLES[kind][0]].keyids}
-            for path in set(self.keys.glob(f"{kind}-*.key")) - good:
+            good = {self.keys.path(kind, key_id) for key_id in root.roles[ROLES[kind][0]].keyids}
+            for path in set(self.keys.folder.glob(f"{kind}-*.key")) - good:
                 path.unlink()
 
 

@@ -14,16 +14,19 @@ from concilium.keyring import write_private
 
 # The library of TUF takes a moment to import that no other command should wait for.
 if TYPE_CHECKING:
-    from concilium.adapters.trust import Owner, Release, Target, Trusted, TrustState
+    from concilium.adapters.trust import KeyFolder, Owner, Release, Target, Trusted, TrustState
 
 app = typer.Typer(
     help="Sign adapters, carry the signed index to other homes, replace and revoke keys.", no_args_is_help=True
 )
 
 PassphraseFile = Annotated[
-    Path | None, typer.Option(help="File with the passphrase of the keys; absent: you are asked.")
+    Path | None, typer.Option(help="File with the passphrase of the keys at home; absent: you are asked.")
 ]
-Stick = Annotated[list[Path], typer.Option(help="Folder with a root key, e.g. a mounted stick; repeatable.")]
+StickPassphraseFile = Annotated[
+    Path | None, typer.Option(help="File with the passphrase of the root keys; absent: you are asked.")
+]
+Stick = Annotated[list[Path] | None, typer.Option(help="Folder with a root key, e.g. a mounted stick; repeatable.")]
 
 
 @app.command()
@@ -35,11 +38,13 @@ def init(
         int | None, typer.Option(min=1, help="How many root keys have to sign; absent: more than half.")
     ] = None,
     passphrase_file: PassphraseFile = None,
+    stick_passphrase_file: StickPassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the keys and an empty index, and trust it; refuses where there is one."""
     owner = _owner(context, passphrase_file, new=True)
-    trusted = owner.found(stick, threshold or len(stick) // 2 + 1)
+    sticks = _sticks(stick, stick_passphrase_file, new=True)
+    trusted = owner.found(sticks, threshold or len(stick) // 2 + 1)
     if not as_json:
         note(f"Root keys are on {', '.join(map(str, stick))}: take them away and keep them apart.")
     _print(trusted, as_json)
@@ -107,23 +112,26 @@ def rotate(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="root|index|freshness")],
     *,
-    stick: Stick,
+    stick: Stick = None,
     drop: Annotated[list[str] | None, typer.Option(help="Id of a root key that no longer signs; repeatable.")] = None,
     new_stick: Annotated[list[Path] | None, typer.Option(help="Folder that gets a new root key; repeatable.")] = None,
     passphrase_file: PassphraseFile = None,
+    stick_passphrase_file: StickPassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Replace keys: all of the index or freshness kind, or root keys by name. The old ones are revoked by it.
 
-    Where the sticks given are too few, a draft is left: carry it to the others, `cosign` it there, and `adopt` it.
+    Where too few sticks are given, or none, a draft is left: carry it to them, `cosign` it there, and `adopt` it here.
     """
     from concilium.adapters.trust import Kind  # noqa: PLC0415
 
     if kind not in set(Kind):
         raise CliError(f"no kind of keys is called {kind}", "kinds: root, index, freshness", code=USAGE)
     owner = _owner(context, passphrase_file)
-    draft = owner.state.folder / "root.draft.json"
-    _cosign(owner, owner.draft(Kind(kind), drop or (), new_stick or ()), stick, draft)
+    draft, given = owner.state.folder / "root.draft.json", stick or []
+    sticks = _sticks([*given, *(new_stick or ())], stick_passphrase_file)
+    raw = owner.draft(Kind(kind), drop or (), sticks[len(given) :])
+    _cosign(owner.state, raw, sticks[: len(given)], draft)
     _adopt(owner, draft, as_json)
 
 
@@ -132,14 +140,15 @@ def cosign(
     context: typer.Context,
     draft: Annotated[Path, typer.Argument(help="From `rotate`.")],
     *,
-    stick: Stick,
-    passphrase_file: PassphraseFile = None,
+    stick: Stick = None,
+    stick_passphrase_file: StickPassphraseFile = None,
 ) -> None:
-    """Add the signatures of root keys to a draft, in place; this machine need not be the one that signs adapters."""
+    """Show what a draft changes, and add the signatures of root keys to it, in place; any machine will do."""
     from concilium.adapters.trust import read_draft  # noqa: PLC0415
 
-    _cosign(_owner(context, passphrase_file), read_draft(draft), stick, draft)
-    line(f"{draft} is signed; at home: `concilium trust adopt {draft.name}`")
+    raw = read_draft(draft)
+    _cosign(_state(session(context).home), raw, _sticks(stick or [], stick_passphrase_file), draft)
+    line(f"{draft}; at home: `concilium trust adopt {draft.name}`")
 
 
 @app.command()
@@ -190,25 +199,40 @@ def _state(home: Home) -> "TrustState":
 
 
 def _owner(context: typer.Context, passphrase_file: Path | None, *, new: bool = False) -> "Owner":
-    from concilium.adapters.trust import Owner, read_passphrase  # noqa: PLC0415
+    from concilium.adapters.trust import KeyFolder, Owner  # noqa: PLC0415
 
     home = session(context).home
-    if passphrase_file:
-        passphrase = read_passphrase(passphrase_file)
-    else:
-        passphrase = typer.prompt("Passphrase of the keys", hide_input=True, confirmation_prompt=new, err=True)
-    return Owner(_state(home), home.keys / "trust", passphrase, utc_now())
+    passphrase = _passphrase("the keys at home", passphrase_file, new=new)
+    return Owner(_state(home), KeyFolder(home.keys / "trust", passphrase), utc_now())
 
 
-def _cosign(owner: "Owner", raw: bytes, sticks: list[Path], draft: Path) -> None:
+def _sticks(folders: list[Path], passphrase_file: Path | None, *, new: bool = False) -> "list[KeyFolder]":
+    from concilium.adapters.trust import KeyFolder  # noqa: PLC0415
+
+    if not folders:
+        return []
+    passphrase = _passphrase("the root keys", passphrase_file, new=new)
+    return [KeyFolder(folder, passphrase) for folder in folders]
+
+
+def _passphrase(of: str, file: Path | None, *, new: bool) -> str:
+    from concilium.adapters.trust import read_passphrase  # noqa: PLC0415
+
+    if file:
+        return read_passphrase(file)
+    asked: str = typer.prompt(f"Passphrase of {of}", hide_input=True, confirmation_prompt=new, err=True)
+    return asked
+
+
+def _cosign(state: "TrustState", raw: bytes, sticks: "list[KeyFolder]", draft: Path) -> None:
     """Say what a draft changes, sign it with each stick, and write it."""
     from concilium.adapters.trust import changes, cosign  # noqa: PLC0415
 
-    current = owner.state.load().root.signed if owner.state.exists else None
+    current = state.load().root.signed if state.exists else None
     for text in changes(raw, current):
         note(text)
     for stick in sticks:
-        raw = cosign(raw, current, stick, owner.passphrase)
+        raw = cosign(raw, current, stick)
     write_private(draft, raw.decode())
 
 
