@@ -13,6 +13,7 @@ from securesystemslib.signer import CryptoSigner
 
 from concilium.adapters.trust import Code, TrustRefused, author, import_from, update
 from concilium.adapters.trust.documents import VERSION_MAX, key_id
+from concilium.adapters.trust.encoding import canonical
 from concilium.adapters.trust.keys import make_key
 from concilium.adapters.trust.targets import Reference
 from support.trust import Mesh, around, forge, version_of, write_bundle
@@ -104,7 +105,7 @@ def a_timestamp_is_signed_by_the_index_key(mesh: Mesh) -> None:
 def a_timestamp_has_no_signature(mesh: Mesh) -> None:
     honest = newer(mesh)
     bare = json.loads(honest.timestamp) | {"signatures": []}
-    mesh.deliver(replace(honest, timestamp=json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()))
+    mesh.deliver(replace(honest, timestamp=canonical(bare)))
 
 
 @attack(Code.NOT_ENOUGH_SIGNATURES)
@@ -114,7 +115,7 @@ def a_signature_of_the_same_bytes_in_another_context_is_used(mesh: Mesh) -> None
     payload = honest.timestamp[len(b'{"signatures":') :]
     envelope = b"DSSEv1 28 application/vnd.in-toto+json %d %b" % (len(payload), payload)
     members["signatures"] = [mesh.freshness.sign(envelope).to_dict()]
-    mesh.deliver(replace(honest, timestamp=json.dumps(members, sort_keys=True, separators=(",", ":")).encode()))
+    mesh.deliver(replace(honest, timestamp=canonical(members)))
 
 
 @attack(Code.NOT_ENOUGH_SIGNATURES)
@@ -137,7 +138,7 @@ def a_revoked_freshness_key_signs(mesh: Mesh) -> None:
 def one_root_key_signs_twice_for_a_threshold_of_two(mesh: Mesh) -> None:
     root = json.loads(author.signed(mesh.next_root("index", [], [make_key()]), mesh.roots[:1]))
     root["signatures"] *= 2
-    mesh.deliver(newer(mesh), json.dumps(root, sort_keys=True, separators=(",", ":")).encode())
+    mesh.deliver(newer(mesh), canonical(root))
 
 
 @attack(Code.NOT_ENOUGH_SIGNATURES)
@@ -166,7 +167,7 @@ def a_stranger_signs_besides(mesh: Mesh) -> None:
 def one_of_three_root_signatures_is_bad(mesh: Mesh) -> None:
     root = json.loads(mesh.rotated("index"))
     root["signatures"][0]["sig"] = "00" * 64
-    mesh.deliver(newer(mesh), json.dumps(root, sort_keys=True, separators=(",", ":")).encode())
+    mesh.deliver(newer(mesh), canonical(root))
 
 
 # --- versions and time ----------------------------------------------------------------------------------------------
@@ -433,8 +434,10 @@ def _malformed(change: Callable[[dict[str, Any]], object]) -> Attack:
 for name, change in {
     "an_unknown_member_is_added": lambda signed: signed.update(admin=True),
     "the_name_of_the_index_is_left_out": lambda signed: signed.pop("concilium-index"),
+    "the_name_of_the_index_is_none_of_ours": lambda signed: signed.update({"concilium-index": "x" * 99}),
     "the_name_of_the_index_is_a_list": lambda signed: signed.update({"concilium-index": ["idx"]}),
     "another_specification_is_claimed": lambda signed: signed.update(spec_version="2.0.0"),
+    "a_later_specification_is_claimed": lambda signed: signed.update(spec_version="1.1.0"),
     "a_time_is_written_loosely": lambda signed: signed.update(expires="2026-3-9T1:0:0Z"),
     "a_time_has_no_zone": lambda signed: signed.update(expires="2026-03-09T01:00:00"),
     "a_time_is_a_number": lambda signed: signed.update(expires=9999999999),
@@ -449,6 +452,39 @@ for name, change in {
 @attack(Code.MALFORMED)
 def a_member_is_added_beside_what_is_signed(mesh: Mesh) -> None:
     with_bytes(mesh, lambda raw: raw[:-1] + b',"unsigned":1}')
+
+
+@attack(Code.MALFORMED)
+def a_hash_is_written_in_other_letters(mesh: Mesh) -> None:
+    def change(signed: dict[str, Any]) -> None:
+        hashes = signed["meta"]["snapshot.json"]["hashes"]
+        hashes["sha256"] = hashes["sha256"].upper()
+
+    mesh.deliver(with_timestamp(mesh, change, mesh.freshness))
+
+
+@attack(Code.MALFORMED)
+def a_snapshot_names_more_than_the_targets(mesh: Mesh) -> None:
+    honest = newer(mesh)
+    meta = {"version": 1, "length": 1, "hashes": {"sha256": "ab" * 32}}
+    snapshot = forge(honest.snapshot, lambda signed: signed["meta"].update({"x.json": meta}), mesh.freshness)
+    mesh.deliver(around(honest.targets, snapshot, honest.timestamp, mesh.freshness))
+
+
+def _envelope(**members: object) -> Attack:
+    """Another envelope around what is signed."""
+    return lambda mesh: with_bytes(mesh, lambda raw: canonical(json.loads(raw) | members))
+
+
+for name, members in {
+    "what_is_signed_is_a_list": {"signed": []},
+    "signatures_are_texts": {"signatures": ["keyid", "sig"]},
+    "signatures_are_an_object": {"signatures": {}},
+    "a_signature_is_a_number": {"signatures": [{"keyid": "ab" * 32, "sig": 7}]},
+    "a_signature_is_of_no_key": {"signatures": [{"keyid": "me", "sig": "ab" * 64}]},
+    "a_signature_has_more_members": {"signatures": [{"keyid": "ab" * 32, "sig": "ab" * 64, "by": "me"}]},
+}.items():
+    ATTACKS.append((name, Code.MALFORMED, _envelope(**members)))
 
 
 @attack(Code.MALFORMED)
@@ -475,6 +511,10 @@ def _root(change: Callable[[dict[str, Any]], object]) -> Attack:
 def _first_key(signed: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     key_id = signed["roles"]["root"]["keyids"][0]
     return key_id, signed["keys"][key_id]
+
+
+def _private_part(signed: dict[str, Any]) -> None:
+    _first_key(signed)[1]["keyval"]["private"] = ""
 
 
 def _same_key_under_another_id(signed: dict[str, Any]) -> None:
@@ -518,6 +558,7 @@ for name, code, change in [
     ("two_keys_have_one_id", Code.KEY_ID_MISMATCH, _another_key_under_a_known_id),
     ("a_key_is_of_another_type", Code.UNKNOWN_KEY_TYPE, _another_type),
     ("a_key_has_more_members", Code.UNKNOWN_KEY_TYPE, lambda s: _first_key(s)[1].update(owner="me")),
+    ("a_key_has_a_private_part", Code.UNKNOWN_KEY_TYPE, _private_part),
     ("a_root_key_serves_another_role", Code.ROLE_KEYS_SHARED, _root_key_serves_timestamps),
     ("a_threshold_is_zero", Code.MALFORMED, lambda s: s["roles"]["targets"].update(threshold=0)),
     ("a_threshold_is_true", Code.UNREACHABLE_THRESHOLD, lambda s: s["roles"]["targets"].update(threshold=True)),
@@ -525,6 +566,7 @@ for name, code, change in [
     ("a_role_names_a_key_twice", Code.MALFORMED, _root_keys(0, 0, 1, 2)),
     ("a_role_names_a_key_that_is_not_there", Code.MALFORMED, lambda s: s["roles"]["root"]["keyids"].append("cd" * 32)),
     ("a_key_of_no_role_is_carried_along", Code.MALFORMED, _root_keys(0, 1)),
+    ("a_role_has_more_members", Code.MALFORMED, lambda s: s["roles"]["targets"].update(weight=2)),
     ("a_role_is_added", Code.MALFORMED, lambda s: s["roles"].update(mirrors=s["roles"]["targets"])),
     ("a_role_is_left_out", Code.MALFORMED, lambda s: s["roles"].pop("snapshot")),
     ("files_are_not_named_by_version", Code.MALFORMED, lambda s: s.update(consistent_snapshot=False)),

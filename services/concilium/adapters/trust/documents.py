@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Generic
 
 from securesystemslib.exceptions import Error as SecuresystemslibError
-from securesystemslib.signer import SSlibKey
+from securesystemslib.signer import Key
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, T, Targets, Timestamp
 
 from concilium.adapters.trust.encoding import canonical, decode
@@ -122,20 +122,20 @@ def _check_root(root: Root) -> None:
         _check_key(key)
     used: set[str] = set()
     for name, role in root.roles.items():
-        if role.unrecognized_fields or not all(keyid in root.keys for keyid in role.keyids):
-            raise _malformed(f"the role {name} names a key that is not there")
+        if role.unrecognized_fields:
+            raise _malformed(f"the role {name} has unknown members")
         if type(role.threshold) is not int or role.threshold > len(role.keyids):
             raise TrustRefused(Code.UNREACHABLE_THRESHOLD, f"the role {name} asks for more keys than it has")
         used.update(role.keyids)
     if used != set(root.keys):
-        raise _malformed("it holds a key of no role")
+        raise _malformed("its keys are not those that its roles name")
     others = {keyid for name, role in root.roles.items() if name != Root.type for keyid in role.keyids}
     if others & set(root.roles[Root.type].keyids):
         raise TrustRefused(Code.ROLE_KEYS_SHARED, "a root key serves another role too")
 
 
-def _check_key(key: object) -> None:
-    if not isinstance(key, SSlibKey) or (key.keytype, key.scheme) != ("ed25519", "ed25519"):
+def _check_key(key: Key) -> None:
+    if (key.keytype, key.scheme) != ("ed25519", "ed25519"):
         raise TrustRefused(Code.UNKNOWN_KEY_TYPE, "a key is not Ed25519")
     public = key.keyval.get("public")
     if key.unrecognized_fields or set(key.keyval) != {"public"} or not is_sha256(public):
