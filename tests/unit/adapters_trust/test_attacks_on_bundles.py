@@ -47,6 +47,12 @@ def a_byte_of_the_weights_is_tampered_with(mesh: Mesh) -> None:
 
 
 @attack(Code.FILE_MISMATCH)
+def the_report_is_written_anew(mesh: Mesh) -> None:
+    edit_json(mesh.bundle / "verify_report.json", lambda report: report.update(gates=[]))
+    mesh.serve()
+
+
+@attack(Code.FILE_MISMATCH)
 def the_weights_are_cut_short(mesh: Mesh) -> None:
     os.truncate(mesh.bundle / WEIGHTS, 100)
     mesh.serve()
@@ -205,6 +211,30 @@ def a_manifest_is_restricted_by_a_word(mesh: Mesh) -> None:
 def a_manifest_has_no_id(mesh: Mesh) -> None:
     edit_json(mesh.bundle / "manifest.json", lambda members: members.pop("id"))
     mesh.serve()
+
+
+def _odd(change: Callable[[dict[str, Any]], object]) -> Attack:
+    """A manifest that is not what one may be."""
+
+    def run(mesh: Mesh) -> None:
+        edit_json(mesh.bundle / "manifest.json", lambda members: [change(members)])
+        mesh.serve()
+
+    return run
+
+
+HASH = {"sha256": "ab" * 32, "bytes": 1}
+for name, change in {
+    "lists_its_files_in_a_list": lambda members: members.update(files=[WEIGHTS]),
+    "lists_too_many_files": lambda members: members["files"].update({f"x{number}": HASH for number in range(64)}),
+    "says_nothing_of_a_file": lambda members: members["files"].update(x=[]),
+    "says_no_hash_of_a_file": lambda members: members["files"].update(x={"bytes": 1}),
+    "says_a_size_too_large": lambda members: members["files"].update(x=HASH | {"bytes": 2**50}),
+    "says_a_size_true": lambda members: members["files"].update(x=HASH | {"bytes": True}),
+    "has_reports_in_a_list": lambda members: members.update(reports=["verify_report.json"]),
+    "has_a_number_as_its_version": lambda members: members.update(version=1),
+}.items():
+    ATTACKS.append((f"a_manifest_{name}", Code.BAD_MANIFEST, _odd(change)))
 
 
 @attack(Code.DUPLICATE_MEMBER)

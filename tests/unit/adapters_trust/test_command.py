@@ -5,6 +5,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -297,3 +298,15 @@ def test_the_passphrase_of_home_opens_no_stick(home: Command, secret: Path, stic
     options = ("--stick", sticks[0], "--stick-passphrase-file", secret, "--passphrase-file", secret)
     code, _, err = home("rotate", "index", *options)
     assert (code, "does not open" in err) == (1, True)
+
+
+def test_an_index_that_nobody_refreshed_is_said_to_be_expired_until_it_is_refreshed(
+    tmp_path: Path, at: At, secret: Path
+) -> None:
+    home, then = at("old"), utc_now() - timedelta(days=31)
+    keys, stick = KeyFolder(home.home / "keys" / "trust", PASSPHRASE), KeyFolder(tmp_path / "stick", STICK_PASSPHRASE)
+    Owner(TrustState(home.home / "trust"), keys, then).found([stick], 1)
+    code, out, _ = home("status")
+    assert (code, "was good until" in out) == (1, True)
+    assert home("refresh", "--passphrase-file", secret)[0] == 0
+    assert home("status")[0] == 0

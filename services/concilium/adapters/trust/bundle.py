@@ -29,11 +29,8 @@ def opened(folder: Path) -> Iterator[int]:
 
 def manifest_of(folder: int) -> Manifest:
     """Read the manifest of an open bundle. Raises `TrustRefused`."""
-    handle = _open(folder, MANIFEST)
-    try:
+    with _opened(folder, MANIFEST) as handle:
         return read_manifest(read_bounded(handle, MANIFEST_BYTES, MANIFEST))
-    finally:
-        os.close(handle)
 
 
 def check_files(folder: int, manifest: Manifest) -> None:
@@ -46,41 +43,41 @@ def check_files(folder: int, manifest: Manifest) -> None:
     if extra:
         raise TrustRefused(Code.UNLISTED_FILE, f"the bundle holds {extra[0]!a}, which its manifest does not list")
     for name, listed in manifest.files.items():
-        _check_file(folder, name, listed)
-    if REPORT in manifest.files:
-        handle = _open(folder, REPORT)
-        try:
-            check_report(manifest, _report(handle, manifest.files[REPORT]))
-        finally:
-            os.close(handle)
+        if name == REPORT:
+            check_report(manifest, _report(folder, listed))
+        else:
+            _check_file(folder, name, listed)
 
 
 def _check_file(folder: int, name: str, listed: Listed) -> None:
-    handle = _open(folder, name)
-    try:
+    with _opened(folder, name) as handle:
         if os.fstat(handle).st_size != listed.bytes or _digest(handle, listed.bytes) != listed.sha256:
             raise TrustRefused(Code.FILE_MISMATCH, f"{name} is not the file that the manifest lists")
-    finally:
-        os.close(handle)
+
+
+def _report(folder: int, listed: Listed) -> bytes:
+    with _opened(folder, REPORT) as handle:
+        raw = read_bounded(handle, MANIFEST_BYTES, REPORT)
+    if (len(raw), sha256(raw).hexdigest()) != (listed.bytes, listed.sha256):
+        raise TrustRefused(Code.FILE_MISMATCH, f"{REPORT} is not the file that the manifest lists")
+    return raw
 
 
 def _digest(handle: int, size: int) -> str:
     found, left = sha256(), size
-    while left and (chunk := os.read(handle, min(left, _CHUNK))):
+    while chunk := os.read(handle, min(left, _CHUNK)):
         found.update(chunk)
         left -= len(chunk)
     return found.hexdigest()
 
 
-def _report(handle: int, listed: Listed) -> bytes:
-    raw = read_bounded(handle, MANIFEST_BYTES, REPORT)
-    if sha256(raw).hexdigest() != listed.sha256:
-        raise TrustRefused(Code.FILE_MISMATCH, f"{REPORT} changed while it was read")
-    return raw
-
-
-def _open(folder: int, name: str) -> int:
+@contextmanager
+def _opened(folder: int, name: str) -> Iterator[int]:
     try:
-        return open_plain(name, Code.UNSAFE_FILE, folder)
+        handle = open_plain(name, Code.UNSAFE_FILE, folder)
     except FileNotFoundError as error:
         raise TrustRefused(Code.MISSING_FILE, f"the bundle has no {name}") from error
+    try:
+        yield handle
+    finally:
+        os.close(handle)
