@@ -581,7 +581,8 @@ def _targets(change: Callable[[dict[str, Any]], object]) -> Attack:
 
 for name, code, change in [
     ("a_base_model_is_named_as_an_adapter", Code.NOT_AN_ADAPTER, renamed("models/sport/1.2.0/manifest.json")),
-    ("a_path_leads_deeper", Code.NOT_AN_ADAPTER, renamed("adapters/sport/x/1.2.0/manifest.json")),
+    ("a_path_leads_deeper", Code.NOT_AN_ADAPTER, renamed("adapters/sport/1.2.0/manifest.json/x")),
+    ("a_path_ends_early", Code.NOT_AN_ADAPTER, renamed("adapters/sport")),
     ("a_path_names_the_weights", Code.NOT_AN_ADAPTER, renamed("adapters/sport/1.2.0/adapter_model.safetensors")),
     ("a_path_leads_outside", Code.BAD_ID, renamed("adapters/../1.2.0/manifest.json")),
     ("an_id_has_a_cyrillic_letter", Code.BAD_ID, renamed("adapters/sp\u043ert/1.2.0/manifest.json")),
@@ -594,6 +595,10 @@ for name, code, change in [
     ("a_restriction_is_lifted", Code.VERSION_REUSED, lambda s: entry(s)["custom"].update(restricted=True)),
     ("an_entry_has_more_members", Code.BAD_TARGET, lambda s: entry(s).update(trusted=True)),
     ("an_entry_has_a_weak_hash", Code.BAD_TARGET, lambda s: entry(s).update(hashes={"md5": "ab" * 16})),
+    ("an_entry_has_a_second_hash", Code.BAD_TARGET, lambda s: entry(s)["hashes"].update(md5="ab" * 16)),
+    ("an_entry_has_an_empty_manifest", Code.BAD_TARGET, lambda s: entry(s).update(length=0)),
+    ("an_entry_has_a_huge_manifest", Code.BAD_TARGET, lambda s: entry(s).update(length=2**30)),
+    ("an_entry_has_a_manifest_of_true_bytes", Code.BAD_TARGET, lambda s: entry(s).update(length=True)),
     ("an_entry_has_a_short_hash", Code.BAD_TARGET, lambda s: entry(s).update(hashes={"sha256": "ab"})),
     ("an_entry_says_nothing_of_its_own", Code.BAD_TARGET, lambda s: entry(s).pop("custom")),
     ("an_entry_is_of_no_bytes", Code.BAD_TARGET, lambda s: entry(s)["custom"].update(bytes=0)),

@@ -203,6 +203,13 @@ def test_a_revoked_adapter_is_refused_wherever_the_index_arrives(
         assert refusal.value.code is Code.REVOKED
 
 
+@pytest.mark.parametrize("why", ["", "two\nlines", "x" * 201])
+def test_a_reason_that_would_not_be_read_is_refused(home: Command, secret: Path, tmp_path: Path, why: str) -> None:
+    home.json("sign", write_bundle(tmp_path / "sport"), "--passphrase-file", secret)
+    code, _, err = home("revoke", "sport@1.2.0", "--why", why, "--passphrase-file", secret)
+    assert (code, "one printable line" in err) == (1, True)
+
+
 def test_a_stolen_index_key_is_replaced_with_sticks_that_never_meet(
     tmp_path: Path, home: Command, at: At, secret: Path, sticks: list[Path]
 ) -> None:
