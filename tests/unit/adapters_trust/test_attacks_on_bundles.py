@@ -229,12 +229,19 @@ for name, change in {
     "lists_too_many_files": lambda members: members["files"].update({f"x{number}": HASH for number in range(64)}),
     "says_nothing_of_a_file": lambda members: members["files"].update(x=[]),
     "says_no_hash_of_a_file": lambda members: members["files"].update(x={"bytes": 1}),
+    "says_a_hash_that_is_a_number": lambda members: members["files"].update(x={"sha256": 7, "bytes": 1}),
     "says_a_size_too_large": lambda members: members["files"].update(x=HASH | {"bytes": 2**50}),
     "says_a_size_true": lambda members: members["files"].update(x=HASH | {"bytes": True}),
     "has_reports_in_a_list": lambda members: members.update(reports=["verify_report.json"]),
     "has_a_number_as_its_version": lambda members: members.update(version=1),
 }.items():
     ATTACKS.append((f"a_manifest_{name}", Code.BAD_MANIFEST, _odd(change)))
+
+
+@attack(Code.NOT_JSON)
+def a_manifest_holds_what_is_no_number(mesh: Mesh) -> None:
+    edit_json(mesh.bundle / "manifest.json", lambda members: members.update(rank=float("nan")))
+    mesh.serve()
 
 
 @attack(Code.DUPLICATE_MEMBER)

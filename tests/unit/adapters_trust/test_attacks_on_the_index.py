@@ -364,8 +364,8 @@ def a_file_starts_with_a_byte_order_mark(mesh: Mesh) -> None:
 
 
 @attack(Code.NOT_JSON)
-def a_number_has_no_end(mesh: Mesh) -> None:
-    with_bytes(mesh, lambda raw: raw.replace(b'"version":', b'"version":' + b"9" * 5000, 1))
+def a_number_is_beyond_all_range(mesh: Mesh) -> None:
+    with_bytes(mesh, lambda raw: raw.replace(b'"version":', b'"version":' + b"9" * 20, 1))
 
 
 @attack(Code.DUPLICATE_MEMBER)
@@ -398,6 +398,12 @@ def a_file_has_no_end(mesh: Mesh) -> None:
     folder = mesh.parcel(newer(mesh))
     os.truncate(folder / "timestamp.json", 2**40)
     import_from(mesh.state, folder, mesh.now)
+
+
+@attack(Code.TOO_LARGE)
+def a_file_that_is_in_memory_already_is_too_large(mesh: Mesh) -> None:
+    honest = newer(mesh)
+    update.assemble(mesh.state.load().root, replace(honest, timestamp=honest.timestamp.ljust(2**20)))
 
 
 @attack(Code.UNSAFE_FILE)
@@ -481,6 +487,7 @@ for name, members in {
     "signatures_are_texts": {"signatures": ["keyid", "sig"]},
     "signatures_are_an_object": {"signatures": {}},
     "a_signature_is_a_number": {"signatures": [{"keyid": "ab" * 32, "sig": 7}]},
+    "a_signature_is_of_a_number": {"signatures": [{"keyid": 7, "sig": "ab" * 64}]},
     "a_signature_is_of_no_key": {"signatures": [{"keyid": "me", "sig": "ab" * 64}]},
     "a_signature_has_more_members": {"signatures": [{"keyid": "ab" * 32, "sig": "ab" * 64, "by": "me"}]},
 }.items():
@@ -604,6 +611,7 @@ for name, code, change in [
     ("an_entry_is_of_no_bytes", Code.BAD_TARGET, lambda s: entry(s)["custom"].update(bytes=0)),
     ("an_entry_is_too_large", Code.BAD_TARGET, lambda s: entry(s)["custom"].update(bytes=2**50)),
     ("an_entry_is_restricted_by_a_number", Code.BAD_TARGET, lambda s: entry(s)["custom"].update(restricted=0)),
+    ("a_reason_has_no_end", Code.BAD_TARGET, lambda s: entry(s)["custom"].update(revoked="x" * 201)),
     ("a_reason_would_move_the_cursor", Code.BAD_TARGET, lambda s: entry(s)["custom"].update(revoked="\u202ex")),
 ]:  # fmt: skip
     ATTACKS.append((f"in_the_index_{name}", code, _targets(change)))

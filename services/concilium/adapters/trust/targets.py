@@ -119,7 +119,7 @@ def is_sha256(text: object) -> bool:
 
 
 def _is_reason(text: str) -> bool:
-    return len(text) <= _REASON_CHARACTERS and (not text or text.isprintable())
+    return len(text) <= _REASON_CHARACTERS and text.isprintable()
 
 
 def reason(text: str) -> str:
