@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from concilium.adapters.trust import Code, TrustRefused, author, import_from, update
+from concilium.adapters.trust import Code, TrustRefused, author, export_to, import_from, update
 from concilium.adapters.trust.documents import VERSION_MAX, key_id
 from concilium.adapters.trust.encoding import canonical
 from concilium.adapters.trust.keys import make_key
@@ -178,6 +178,13 @@ def an_old_index_is_replayed(mesh: Mesh) -> None:
     old = held(mesh)
     mesh.publish(mesh.target_of(write_bundle(mesh.folder / "other", "cooking", "1.0.0")))
     mesh.deliver(old)
+
+
+@attack(Code.ROLLBACK)
+def an_old_index_is_replayed_with_the_fingerprint_as_if_for_the_first_time(mesh: Mesh) -> None:
+    old, root = held(mesh), mesh.state.load().root
+    mesh.publish(mesh.target_of(write_bundle(mesh.folder / "other", "cooking", "1.0.0")))
+    mesh.deliver(old, fingerprint=update.fingerprint(root.raw))
 
 
 @attack(Code.ROLLBACK)
@@ -674,6 +681,9 @@ def test_a_root_is_kept_even_when_the_index_beside_it_is_refused(mesh: Mesh) -> 
     assert mesh.state.load().root.raw == root
     with pytest.raises(TrustRefused) as refusal:
         mesh.serve()
+    assert refusal.value.code is Code.NO_INDEX
+    with pytest.raises(TrustRefused) as refusal:
+        export_to(mesh.state, mesh.folder / "export")
     assert refusal.value.code is Code.NO_INDEX
 
 

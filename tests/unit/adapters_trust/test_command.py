@@ -172,6 +172,17 @@ def test_what_cannot_be_written_is_said_and_changes_nothing(tmp_path: Path, home
     (tmp_path / "file").touch()
     code, _, err = home("export", tmp_path / "file" / "folder")
     assert (code, "cannot be made" in err) == (1, True)
+    (tmp_path / "taken" / "1.root.json").mkdir(parents=True)
+    code, _, err = home("export", tmp_path / "taken")
+    assert (code, "cannot be written" in err) == (1, True)
+
+
+def test_a_home_that_cannot_hold_a_belief_says_so(at: At, secret: Path, sticks: list[Path]) -> None:
+    command = at("home")
+    command.home.mkdir()
+    (command.home / "trust").touch()
+    code, _, err = command("init", *with_sticks(*sticks), "--passphrase-file", secret)
+    assert (code, "cannot be locked" in err) == (1, True)
 
 
 def test_a_new_home_needs_the_fingerprint(tmp_path: Path, home: Command, at: At) -> None:
