@@ -7,12 +7,14 @@ import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from concilium.adapters.trust import Code, Reference, TrustRefused, VerifiedAdapter, verify
+from concilium.adapters.trust.encoding import canonical
 from support.trust import MODELS, Mesh, edit_json, write_bundle
 
 Attack = Callable[[Mesh], None]
@@ -352,6 +354,21 @@ def what_is_believed_was_set_to_an_earlier_time_by_hand(mesh: Mesh) -> None:
     mesh.serve()
 
 
+def _rewritten(**members: object) -> Attack:
+    """What is believed, written by another release of this program."""
+
+    def run(mesh: Mesh) -> None:
+        text = canonical(json.loads(mesh.state_file.read_bytes().partition(b"\n")[2]) | members)
+        mesh.state_file.write_bytes(sha256(text).hexdigest().encode() + b"\n" + text)
+        mesh.serve()
+
+    return run
+
+
+ATTACKS.append(("what_is_believed_is_of_another_format", Code.STATE_CORRUPT, _rewritten(format=2)))
+ATTACKS.append(("what_is_believed_says_more_than_is_read", Code.STATE_CORRUPT, _rewritten(pardoned=["sport"])))
+
+
 # --- the tests ------------------------------------------------------------------------------------------------------
 
 
@@ -423,3 +440,11 @@ def test_a_proof_is_not_copied(mesh: Mesh, double: Callable[[object], object]) -
 def test_a_proof_is_not_derived_from() -> None:
     with pytest.raises(TypeError):
         type("Forged", (VerifiedAdapter,), {})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_another_user_believes_is_not_believed(mesh: Mesh) -> None:
+    os.chown(mesh.state_file, 12345, -1)
+    with pytest.raises(TrustRefused) as refusal:
+        mesh.serve()
+    assert refusal.value.code is Code.STATE_UNSAFE
