@@ -492,6 +492,7 @@ def _envelope(**members: object) -> Attack:
 for name, members in {
     "what_is_signed_is_a_list": {"signed": []},
     "signatures_are_texts": {"signatures": ["keyid", "sig"]},
+    "signatures_are_numbers": {"signatures": [7]},
     "signatures_are_an_object": {"signatures": {}},
     "a_signature_is_a_number": {"signatures": [{"keyid": "ab" * 32, "sig": 7}]},
     "a_signature_is_of_a_number": {"signatures": [{"keyid": 7, "sig": "ab" * 64}]},
