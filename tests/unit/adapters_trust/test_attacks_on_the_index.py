@@ -457,6 +457,7 @@ for name, change in {
     "another_file_is_named_besides": lambda signed: signed["meta"].update({"x.json": {"version": 1}}),
     "a_snapshot_is_named_without_a_hash": lambda signed: signed["meta"]["snapshot.json"].pop("hashes"),
     "a_snapshot_is_named_without_a_length": lambda signed: signed["meta"]["snapshot.json"].pop("length"),
+    "a_snapshot_is_named_with_more_members": lambda signed: signed["meta"]["snapshot.json"].update(url="x"),
     "a_weak_hash_is_used": lambda signed: signed["meta"]["snapshot.json"].update(hashes={"md5": "ab" * 16}),
 }.items():
     ATTACKS.append((name, Code.MALFORMED, _malformed(change)))
@@ -492,6 +493,7 @@ def _envelope(**members: object) -> Attack:
 for name, members in {
     "what_is_signed_is_a_list": {"signed": []},
     "signatures_are_texts": {"signatures": ["keyid", "sig"]},
+    "signatures_are_a_number": {"signatures": 7},
     "signatures_are_numbers": {"signatures": [7]},
     "signatures_are_an_object": {"signatures": {}},
     "a_signature_is_a_number": {"signatures": [{"keyid": "ab" * 32, "sig": 7}]},
