@@ -3,11 +3,13 @@
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -25,7 +27,9 @@ def check(folder: Path, signature: bytes = SIGNATURE, key: bytes = KEY) -> None:
         Release(signature, key).check(manifest_of(handle))
 
 
-def resigned(change: Change, kind: str = "application/vnd.in-toto+json") -> tuple[bytes, bytes]:
+def resigned(
+    change: Change, kind: str = "application/vnd.in-toto+json", ed25519: Ed25519PrivateKey | None = None
+) -> tuple[bytes, bytes]:
     """The release with a changed statement, and the key of somebody who signs that."""
     bundle = json.loads(SIGNATURE)
     envelope = bundle["dsseEnvelope"]
@@ -33,10 +37,19 @@ def resigned(change: Change, kind: str = "application/vnd.in-toto+json") -> tupl
     change(statement)
     payload, private = json.dumps(statement).encode(), generate_private_key(SECP256R1())
     signed = b"DSSEv1 %d %b %d %b" % (len(kind), kind.encode(), len(payload), payload)
+    signature = ed25519.sign(signed) if ed25519 else private.sign(signed, ECDSA(SHA256()))
     envelope["payload"] = b64encode(payload).decode()
-    envelope["signatures"] = [{"sig": b64encode(private.sign(signed, ECDSA(SHA256()))).decode()}]
-    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    envelope["signatures"] = [{"sig": b64encode(signature).decode()}]
+    public = (ed25519 or private).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return json.dumps(bundle).encode(), public
+
+
+def a_file_twice(statement: dict[str, Any]) -> None:
+    """List a file twice, and have the sum right."""
+    resources = statement["predicate"]["resources"]
+    resources.append(resources[0])
+    digests = b"".join(bytes.fromhex(each["digest"]) for each in resources)
+    statement["subject"][0]["digest"]["sha256"] = sha256(digests).hexdigest()
 
 
 @pytest.mark.parametrize("name", ["release-p256", "release-p384"])
@@ -60,7 +73,7 @@ def test_a_signature_of_other_files_is_refused(tmp_path: Path) -> None:
     "change",
     [
         pytest.param(lambda s: s["predicate"]["resources"].pop(), id="a_file_is_left_out"),
-        pytest.param(lambda s: s["predicate"]["resources"].append(s["predicate"]["resources"][0]), id="a_file_twice"),
+        pytest.param(a_file_twice, id="a_file_is_listed_twice"),
         pytest.param(lambda s: s["subject"][0]["digest"].update(sha256="ab" * 32), id="the_sum_is_another"),
         pytest.param(lambda s: s["predicate"]["resources"][0].update(algorithm="md5"), id="a_weak_hash"),
         pytest.param(lambda s: s["predicate"]["serialization"].update(method="shards"), id="parts_of_files"),
@@ -78,6 +91,12 @@ def test_a_well_signed_statement_that_says_something_else_is_refused(tmp_path: P
 def test_a_signature_for_another_purpose_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrustRefused) as refusal:
         check(write_bundle(tmp_path / "sport"), *resigned(lambda statement: None, "application/json"))
+    assert refusal.value.code is Code.RELEASE_UNSIGNED
+
+
+def test_a_key_that_the_specification_does_not_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrustRefused) as refusal:
+        check(write_bundle(tmp_path / "sport"), *resigned(lambda statement: None, ed25519=Ed25519PrivateKey.generate()))
     assert refusal.value.code is Code.RELEASE_UNSIGNED
 
 
