@@ -71,6 +71,17 @@ class Home:
         return self.root / "keys"
 
     @property
+    def trust(self) -> Path:
+        """The folder of what this home believes about adapters."""
+        return self.root / "trust"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What the engines of this mesh call their base models."""
+        engines = (self.config.engine, self.config.vision_engine, self.config.speech_engine)
+        return tuple(engine.model for engine in engines if engine.model)
+
+    @property
     def redis_socket(self) -> Path:
         return self.run / "redis.sock"
 
