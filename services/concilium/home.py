@@ -76,7 +76,7 @@ class Home:
         return self.root / "trust"
 
     @property
-    def models(self) -> tuple[str, ...]:
+    def base_models(self) -> tuple[str, ...]:
         """What the engines of this mesh call their base models."""
         engines = (self.config.engine, self.config.vision_engine, self.config.speech_engine)
         return tuple(engine.model for engine in engines if engine.model)

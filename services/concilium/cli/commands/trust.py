@@ -72,7 +72,7 @@ def sign(
     """Take adapters into the index, every byte of them as it is now."""
     release = _release(bundle, release_signature, release_key)
     owner = _owner(context, passphrase_file)
-    _print_targets(owner.sign(bundle, session(context).home.models, release), as_json)
+    _print_targets(owner.sign(bundle, session(context).home.base_models, release), as_json)
 
 
 def _release(bundles: list[Path], signature: Path | None, key: Path | None) -> "Release | None":
