@@ -7,10 +7,10 @@ from pathlib import Path
 import aiohttp
 
 from concilium.contracts.runner import Lease
-from support.agents import free_port
 from support.control_plane import Client, ControlPlane
 from support.engine_process import EngineProcess, engine_process
 from support.ledgers import until
+from support.ports import free_port
 
 PLAN = {
     "decision": "plan",

@@ -14,7 +14,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from support.agents import free_port
+from support.ports import free_port
 from support.served_models import environment
 
 ROOT = Path(__file__).resolve().parents[3]
