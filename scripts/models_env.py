@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--lock", action="store_true", help="resolve requirements-models.txt again")
     try:
         if parser.parse_args().lock:
-            environment.lock()
+            environment.MODELS.lock()
         else:
             prepare()
     except environment.CannotPrepare as error:
@@ -32,7 +32,7 @@ def main() -> int:
 
 def prepare() -> None:
     """Make the environment, then both models at once: each is trained on one core."""
-    environment.python()
+    environment.MODELS.python()
     with ThreadPoolExecutor() as pool:
         for found in pool.map(trained.model, (trained.VISION, trained.CODE)):
             print(f"{found}: {' '.join((found / 'report.json').read_text().split())}")

@@ -1,29 +1,30 @@
-"""The virtual environment of the test models: PyTorch, transformers and its server, apart from the project's own.
+"""Virtual environments with PyTorch, apart from the project's own: `MODELS`, with transformers and its server, for the
+test models; `EMBEDDED`, the project itself with the embedded engine.
 
-It lies in ``${XDG_CACHE_HOME:-~/.cache}/concilium/models-<key>``, where the key is of the lock file, of the Python and
+One lies in ``${XDG_CACHE_HOME:-~/.cache}/concilium/<name>-<key>``, where the key is of the lock file, of the Python and
 of the machine's kind; it is made once (about 200 MB of downloads on Linux) and then found. Several callers may ask at
 once: one makes it, the others wait.
 
-All packages but PyTorch are checked against the hashes of ``requirements-models.lock``. PyTorch is pinned by version
-alone, because each of its builds is another file: the CPU build where pip is told to find it (``find-links``), else
-the one uv takes from PyTorch's own index.
+All packages but PyTorch are checked against the hashes of the lock file. PyTorch is pinned by version alone, because
+each of its builds is another file: the CPU build where pip is told to find it (``find-links``), else the one uv takes
+from PyTorch's own index.
 """
 
 import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-REQUIREMENTS = ROOT / "requirements-models.txt"
-LOCK = ROOT / "requirements-models.lock"
 PYTHON_VERSION = "3.11"
 """The oldest Python of the project: what the lock file is resolved for."""
 
@@ -66,13 +67,6 @@ def cache_folder() -> Path:
     return folder if os.access(folder, os.W_OK) else ROOT / "build" / "cache"
 
 
-def folder() -> Path:
-    """Return the folder of this environment and its models."""
-    python = ".".join(map(str, sys.version_info[:2]))
-    key = digest(LOCK.read_bytes(), REQUIREMENTS.read_bytes(), python, sys.base_prefix, platform.machine())
-    return cache_folder() / f"models-{key}"
-
-
 @contextmanager
 def only_one(place: Path) -> Iterator[None]:
     """Hold the folder's lock: whoever else wants to make something in it waits."""
@@ -82,59 +76,91 @@ def only_one(place: Path) -> Iterator[None]:
         yield
 
 
-def python() -> Path:
-    """Return the environment's Python, made when it is absent.
+@dataclass(frozen=True)
+class Environment:
+    """One virtual environment."""
 
-    Raises:
-        CannotPrepare: a package could not be installed.
-    """
-    place = folder()
-    found = place / "venv" / "bin" / "python"
-    stamp = place / "venv" / ".installed"
-    if stamp.is_file():
-        return found
-    with only_one(place):
+    name: str
+    resolved: tuple[str, ...]
+    """What ``uv pip compile`` resolves: a file of the checkout that pins PyTorch too, and options."""
+    keyed: tuple[str, ...]
+    """Files whose content decides whether the environment is made anew; the first is the lock file."""
+
+    @property
+    def lock_file(self) -> Path:
+        """The locked packages, with hashes."""
+        return ROOT / self.keyed[0]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this environment and of what is made with it."""
+        version = ".".join(map(str, sys.version_info[:2]))
+        contents = ((ROOT / name).read_bytes() for name in self.keyed)
+        key = digest(*contents, version, sys.base_prefix, platform.machine())
+        return cache_folder() / f"{self.name}-{key}"
+
+    def python(self) -> Path:
+        """Return the environment's Python, made when it is absent.
+
+        Raises:
+            CannotPrepare: a package could not be installed.
+        """
+        place = self.folder
+        stamp = place / "venv" / ".installed"
         if not stamp.is_file():
-            began = time.monotonic()
-            say(f"Making the environment of the test models in {place}")
-            _make(place / "venv")
-            stamp.touch()
-            say(f"  made in {time.monotonic() - began:.0f} s")
-    return found
+            with only_one(place):
+                if not stamp.is_file():
+                    began = time.monotonic()
+                    say(f"Making the environment {self.name} in {place}")
+                    self._make(place / "venv")
+                    stamp.touch()
+                    say(f"  made in {time.monotonic() - began:.0f} s")
+        return place / "venv" / "bin" / "python"
+
+    def _make(self, venv: Path) -> None:
+        uv = _uv()
+        # uv's cache lies beside the environment, so that its files are links of the cache's and no home is needed.
+        cache = {"UV_CACHE_DIR": str(venv.parent / "uv")}
+        shutil.rmtree(venv, ignore_errors=True)
+        into = ["--quiet", "--python", str(venv / "bin" / "python")]
+        run([sys.executable, "-m", "venv", "--without-pip", str(venv)])
+        say("  the locked packages")
+        run([uv, "pip", "sync", *into, "--require-hashes", str(self.lock_file)], environ=cache)
+        say("  PyTorch, CPU build")
+        torch = self._torch()
+        pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        pip += ["--python", str(venv / "bin" / "python"), "install", "--no-deps"]
+        # The local version exists only where pip was told to find that build; elsewhere this fails fast: PyPI has none.
+        if run([*pip, f"{torch}+cpu"], check=False):
+            run([uv, "pip", "install", *into, "--no-deps", "--torch-backend", "cpu", torch], environ=cache)
+
+    def lock(self) -> None:
+        """Resolve the requirements into the lock file; versions already locked stay."""
+        links = os.environ.get("PIP_FIND_LINKS")
+        build = ["--find-links", links] if links else ["--torch-backend", "cpu"]
+        options = ["--generate-hashes", "--python-version", PYTHON_VERSION, "--no-header", "--quiet", "--no-annotate"]
+        options += ["--no-emit-package", "torch", "--output-file", str(self.lock_file)]
+        run([_uv(), "pip", "compile", *self.resolved, *build, *options])
+        lines = [line for line in self.lock_file.read_text().splitlines() if not line.startswith("#")]
+        head = f"# Locked packages of the environment {self.name}; {self._torch()} comes apart, see {self.resolved[0]}."
+        self.lock_file.write_text("\n".join([head, *lines]) + "\n")
+
+    def _torch(self) -> str:
+        found = re.search(r"\btorch==[\w.]+", (ROOT / self.resolved[0]).read_text())
+        if found is None:
+            raise CannotPrepare(f"{self.resolved[0]} does not pin torch")
+        return found[0]
 
 
-def _make(venv: Path) -> None:
+MODELS = Environment("models", ("requirements-models.txt",), ("requirements-models.lock", "requirements-models.txt"))
+EMBEDDED = Environment("embedded", ("pyproject.toml", "--extra", "embedded"), ("requirements-embedded.lock",))
+
+
+def _uv() -> str:
     uv = Path(sys.executable).parent / "uv"
     if not uv.exists():
         raise CannotPrepare("uv is not in this environment: run `make setup`")
-    shutil.rmtree(venv, ignore_errors=True)
-    into = ["--quiet", "--python", str(venv / "bin" / "python")]
-    run([sys.executable, "-m", "venv", "--without-pip", str(venv)])
-    say("  transformers and its server")
-    run([str(uv), "pip", "sync", *into, "--require-hashes", str(LOCK)])
-    say("  PyTorch, CPU build")
-    torch = _pinned("torch")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(venv / "bin/python")]
-    # The local version exists only where pip was told to find that build; PyPI has none, so this fails fast elsewhere.
-    if run([*pip, "install", "--no-deps", f"{torch}+cpu"], check=False):
-        run([str(uv), "pip", "install", *into, "--no-deps", "--torch-backend", "cpu", torch])
-
-
-def lock() -> None:
-    """Resolve ``requirements-models.txt`` into ``requirements-models.lock``; versions already locked stay."""
-    uv = Path(sys.executable).parent / "uv"
-    links = os.environ.get("PIP_FIND_LINKS")
-    build = ["--find-links", links] if links else ["--torch-backend", "cpu"]
-    options = ["--generate-hashes", "--python-version", PYTHON_VERSION, "--no-header", "--quiet", "--no-annotate"]
-    options += ["--no-emit-package", "torch", "--output-file", str(LOCK)]
-    run([str(uv), "pip", "compile", str(REQUIREMENTS), *build, *options])
-    lines = [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
-    head = "# Locked packages of the test models' environment, without PyTorch; see requirements-models.txt."
-    LOCK.write_text("\n".join([head, *lines]) + "\n")
-
-
-def _pinned(name: str) -> str:
-    return next(line for line in REQUIREMENTS.read_text().splitlines() if line.startswith(f"{name}=="))
+    return str(uv)
 
 
 def run(
@@ -145,8 +171,7 @@ def run(
     Raises:
         CannotPrepare: it failed, and ``check`` is set; the text ends with what it said.
     """
-    # uv's cache lies beside the environment, so that its files are links of the cache's and no home is needed.
-    full = {**os.environ, "UV_CACHE_DIR": str(folder() / "uv"), **(environ or {})}
+    full = {**os.environ, **(environ or {})}
     sink = None if loud else subprocess.PIPE
     done = subprocess.run(command, stdout=sink, stderr=subprocess.STDOUT, text=True, env=full, check=False)
     if check and done.returncode:

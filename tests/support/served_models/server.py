@@ -49,7 +49,7 @@ class ModelServer:
     def start(self) -> None:
         """Start the server; return when it answers. The model is loaded before it listens."""
         # It is run in the folder that holds the model's, whose name so is the model's name.
-        program = environment.folder() / "venv" / "bin" / "transformers"
+        program = environment.MODELS.folder / "venv" / "bin" / "transformers"
         command = [str(program), "serve", self.name, "--host", "127.0.0.1", "--port", str(self.port), "--device", "cpu"]
         environ = {**os.environ, **environment.QUIET, "HF_HOME": self._home.name}
         environ |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}  # one thread is the fastest for so small a model

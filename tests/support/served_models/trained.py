@@ -40,9 +40,9 @@ def model(recipe: Recipe) -> Path:
     Raises:
         CannotPrepare: the environment could not be made, or the model learnt too little.
     """
-    python = environment.python()
+    python = environment.MODELS.python()
     lessons = json.dumps(recipe.lessons(), ensure_ascii=False, indent=1)
-    place = environment.folder() / digest(lessons, *((HERE / name).read_bytes() for name in recipe.sources))
+    place = environment.MODELS.folder / digest(lessons, *((HERE / name).read_bytes() for name in recipe.sources))
     found = place / recipe.name
     if found.is_dir():
         return found
