@@ -78,6 +78,8 @@ def from_tree(body: bytes, base: str) -> list[Entry]:
     """
     try:
         listed: JSON = orjson.loads(body)
+        if not isinstance(listed, list):
+            raise TypeError("no list")
         found = [_hub_entry(item, base) for item in listed if item["type"] == "file"]
     except (orjson.JSONDecodeError, LookupError, TypeError) as error:
         raise Invalid(f"the hub's list of files cannot be read ({type(error).__name__})") from error
