@@ -34,9 +34,10 @@ async def read(request: Request, model: type[M]) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise invalid(f"{where}: {first['msg']}" if where else first["msg"], "invalid_value", where or None) from error
+        # Of the forms that a value may have, the one that was followed deepest is the one that was meant.
+        found = max(error.errors(include_url=False, include_input=False), key=lambda each: len(each["loc"]))
+        where = ".".join(str(part) for part in found["loc"])
+        raise invalid(f"{where}: {found['msg']}" if where else found["msg"], "invalid_value", where or None) from error
 
 
 async def _bytes(request: Request) -> bytes:

@@ -61,7 +61,7 @@ class Model:
                 input_ids=torch.tensor([tokens], device=self.device),
                 position_ids=step.positions[None],
                 use_cache=False,
-                logits_to_keep=torch.tensor(keep, device=self.device),
+                logits_to_keep=torch.tensor(keep, dtype=torch.long, device=self.device),
                 step=step,
             )
         return out.logits[0]
