@@ -45,6 +45,7 @@ class EngineClient:
         self._model = config.model
         self._replicas = Replicas(config.urls)
         self._transport = Transport(config)
+        self._can_count = True
         self._conversation = Conversation(config, self._transport)
 
     @property
@@ -64,7 +65,7 @@ class EngineClient:
     async def chat(
         self, messages: Sequence[Message], *, schema: dict[str, JSON] | None = None, max_tokens: int, purpose: str = ""
     ) -> str:
-        """Return the text of the model's answer; it may still break the schema or be cut off at ``max_tokens``.
+        """Return the text of the model's answer; it may still break the schema, be cut off or be nothing but thoughts.
 
         Args:
             messages: the conversation so far.
@@ -75,10 +76,7 @@ class EngineClient:
         Raises:
             EngineError: there is no answer.
         """
-        found = await self.complete(Chat(messages, schema=schema, max_tokens=max_tokens, purpose=purpose))
-        if found.reasoning_content and not found.content:
-            raise EngineError("garbage", "the model thought and said nothing")
-        return found.content
+        return (await self.complete(Chat(messages, schema=schema, max_tokens=max_tokens, purpose=purpose))).content
 
     async def complete(self, chat: Chat) -> Completion:
         """Return a whole answer. Raises `EngineError` when no replica gave one."""
@@ -190,14 +188,15 @@ class EngineClient:
 
     async def _check_room(self, wire: Wire, context_tokens: int, name: str) -> None:
         room = context_tokens - wire.answer_tokens - wire.thinking_budget
-        if wire.text_bytes <= room:  # a token is at least a byte
+        if not self._can_count or wire.text_bytes <= room:  # a token is at least a byte
             return
         try:
             count = await self.count_tokens(wire.chat.messages, model=wire.model)
         except EngineError as error:
             if error.status is None:
                 raise
-            return  # the server cannot count; it knows its own context
+            self._can_count = False  # the server judges by its own context
+            return
         if count > room:
             raise EngineError("refused", f"the prompt has {count} tokens and the mode '{name}' leaves {room} for it")
 

@@ -11,7 +11,7 @@ import orjson
 from concilium.contracts.config import EngineConfig
 from concilium.contracts.limits import MIB
 from concilium.engine import usage
-from concilium.engine.chat import Completion, Dialect, Wire, read_completion
+from concilium.engine.chat import Completion, Dialect, Wire, read_completion, use_of
 from concilium.engine.errors import EngineError
 from concilium.engine.stream import Answer, Delta, Patience, deltas
 from concilium.engine.thinking import cut_short
@@ -33,13 +33,15 @@ class Conversation:
         self._next_s = config.next_token_s
         self._transport = transport
         self._dialect = Dialect()
+        self._thoughtless: set[str] = set()
+        """Models that were asked to think and did not."""
 
     async def whole(self, url: str, wire: Wire, limit: Limit) -> Completion:
         """Return an answer that comes in one piece. Raises `EngineError`."""
         async with self._opened(url, wire, limit, None) as response:
-            answer = read_completion(read_json(await read_whole(response, REPLY_BYTES)))
-        usage.current().answer(answer.usage)
-        return answer
+            reply = read_json(await read_whole(response, REPLY_BYTES))
+        usage.current().answer(use_of(reply))  # an answer that cannot be used is paid for all the same
+        return read_completion(reply)
 
     async def deltas(self, url: str, wire: Wire, limit: Limit) -> AsyncGenerator[Delta]:
         """Yield an answer as it comes; one that thinks beyond its budget is stopped, and asked to go on from there.
@@ -48,7 +50,7 @@ class Conversation:
             EngineError: as soon as something fails.
         """
         thoughts: list[str] = []
-        answer = Answer(wire.thinking)
+        answer = Answer(None if wire.model in self._thoughtless else wire.thinking)
         async with contextlib.aclosing(self._streamed(url, replace(wire, stream=True), limit, answer)) as parts:
             async for delta in parts:
                 thoughts.append(delta.reasoning_content)
@@ -56,6 +58,8 @@ class Conversation:
                 if wire.thinking_budget and answer.thinking_tokens >= self._most(wire) and not delta.finish_reason:
                     break
             else:
+                if answer.did_not_think:
+                    self._thoughtless.add(wire.model)
                 return
         rest = replace(wire, stream=True, prefix=cut_short("".join(thoughts)))
         async with contextlib.aclosing(self._streamed(url, rest, limit, Answer(rest.thinking))) as parts:

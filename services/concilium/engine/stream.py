@@ -23,11 +23,16 @@ STREAM_BYTES = 64 * MIB
 CALLS_MAX = 64
 """Tool calls of one answer."""
 _DONE = b"[DONE]"
+_OF_ITSELF = ("stop", "tool_calls")
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What came anew. The last one alone has a ``finish_reason``, the tool calls and, where counted, the usage."""
+    """What came anew. The last one alone has a ``finish_reason``, the tool calls and, where counted, the usage.
+
+    When a model that was asked to think did not, the last one brings the whole answer as ``content``: only then is it
+    known that what came as ``reasoning_content`` was no thought.
+    """
 
     content: str = ""
     reasoning_content: str = ""
@@ -49,8 +54,11 @@ class Answer:
     """An answer as it comes in. Not for reuse."""
 
     def __init__(self, thinking: bool | None) -> None:
+        self._asked_to_think = thinking
         self._splitter = ThinkSplitter(thinking)
         self._server_splits = False
+        self._untagged: list[str] = []
+        """What was taken for thoughts without a sign of it."""
         self._thought = 0
         self._calls: dict[int, _OpenCall] = {}
         self.finish_reason: str | None = None
@@ -65,6 +73,12 @@ class Answer:
         if not self._thinks:
             return 0
         return max(self._thought, self.usage.output_tokens if self.usage else 0)
+
+    @property
+    def did_not_think(self) -> bool:
+        """Whether a model that was asked to think just answered: no tag came, and it ended of itself."""
+        signs = self._server_splits or self._splitter.tagged or not self._untagged
+        return bool(self._asked_to_think) and not signs and self.finish_reason in _OF_ITSELF
 
     def take(self, chunk: JSON) -> Delta:
         """Return what a chunk adds. Raises `EngineError` when it is none, or reports an error."""
@@ -82,6 +96,8 @@ class Answer:
         if self.finish_reason is None:
             raise EngineError("garbage", "the stream ended before the answer did")
         thought, said = self._splitter.end()
+        if self.did_not_think:
+            thought, said = "", "".join(self._untagged)
         calls = tuple(self._calls[index].whole() for index in sorted(self._calls))
         return Delta(said, thought, self.finish_reason, calls, self.usage)
 
@@ -96,6 +112,8 @@ class Answer:
         self._server_splits = self._server_splits or bool(thought)
         self.begun = self.begun or bool(thought or said or self._calls)
         if said and not self._server_splits:
+            if self._asked_to_think and not self._splitter.tagged:
+                self._untagged.append(said)
             more, said = self._splitter.feed(said)
             thought += more
         self._thinks = bool(thought) or (self._thinks and not said)
@@ -169,6 +187,8 @@ def completion(parts: list[Delta]) -> Completion:
     last = parts[-1]
     content = "".join(part.content for part in parts)
     thoughts = "".join(part.reasoning_content for part in parts)
+    if content == thoughts:  # taken for thoughts as it came, and then known for the answer
+        thoughts = ""
     return Completion(content, thoughts, last.tool_calls, last.finish_reason or "stop", last.usage)
 
 

@@ -24,13 +24,10 @@ class Tags:
         """What may be the beginning of a tag; white space at the very beginning, too."""
         self._fresh = True
         """Nothing but white space came so far: an opening tag here is the thought's own, also when it is open."""
+        self.seen = False
+        """A tag came."""
         self._gap = False
         """White space at this place separates the thought from the answer and belongs to neither."""
-
-    @property
-    def inside(self) -> bool:
-        """Whether the text so far ends inside a thought."""
-        return self._depth > 0
 
     def feed(self, text: str) -> Split:
         """Return what the next piece of text adds to the thoughts and to the answer."""
@@ -54,6 +51,7 @@ class Tags:
         return self._plain(held)
 
     def _turn(self, tag: str) -> None:
+        self.seen = True
         if tag == CLOSE:
             self._depth = max(0, self._depth - 1)
             self._gap = self._depth == 0
@@ -95,9 +93,9 @@ class ThinkSplitter:
         self._begun = False
 
     @property
-    def inside(self) -> bool:
-        """Whether the text so far is known to end inside a thought."""
-        return self._tags is not None and self._tags.inside
+    def tagged(self) -> bool:
+        """Whether a tag came, as far as is known."""
+        return self._tags is not None and self._tags.seen
 
     def feed(self, text: str) -> Split:
         """Return what the next piece of text adds to the thoughts and to the answer."""

@@ -93,9 +93,8 @@ def test_an_answer_without_thoughts_comes_at_once_and_waits_only_for_what_may_be
 def test_a_thought_comes_at_once_and_says_when_it_is_over() -> None:
     splitter = ThinkSplitter(True)
     assert splitter.feed("<think>\nhm") == ("\nhm", "")
-    assert splitter.inside
+    assert splitter.tagged
     assert splitter.feed("</think>") == ("", "")
-    assert not splitter.inside
     assert splitter.feed("\n") == ("", "")
     assert splitter.feed("\nyes") == ("", "yes")
 

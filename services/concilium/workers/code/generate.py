@@ -34,7 +34,7 @@ async def generate(ctx: SkillContext, data: JSON) -> SkillResult:
         )
     asked = _asked(ctx, data)
     writing = Writing(ctx, await host.place(ctx.settings), asked)
-    async with EngineClient(ctx.engine) as engine:
+    async with EngineClient(ctx.engine, ctx.models) as engine:
         await writing.go_on(engine)
     best = writing.best
     if best is None:

@@ -110,7 +110,7 @@ class Writing:
     async def _answer(self, engine: EngineClient, messages: list[Message]) -> str:
         tokens = int(self.ctx.settings.get("answer_tokens", _ANSWER_TOKENS))
         try:
-            said = await engine.chat(messages, max_tokens=tokens)
+            said = await engine.chat(messages, max_tokens=tokens, purpose="code.generate")
         except EngineError as error:
             raise _engine_failed(error) from error
         self.model = engine.model

@@ -39,7 +39,7 @@ def create_agent_app(manifest: AgentManifest, home: Home) -> FastAPI:
     """
     skills = load_skills(manifest, home.agent_folder(manifest.name))
     metrics = Metrics((skill.name for skill in manifest.skills), manifest.slots)
-    runs = Runs(manifest, home.agent_state(manifest.name), metrics, engine_of(manifest, home.config))
+    runs = Runs(manifest, home.agent_state(manifest.name), metrics, engine_of(manifest, home.config), home.models)
     metrics.ready.set_function(runs.ready.is_set)
 
     @contextlib.asynccontextmanager

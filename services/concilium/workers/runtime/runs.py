@@ -17,6 +17,7 @@ from concilium.contracts.a2a import events
 from concilium.contracts.a2a.parts import file_ref
 from concilium.contracts.config import EngineConfig
 from concilium.contracts.errors import Conflict, Invalid, NotFound
+from concilium.contracts.modes import ModelsConfig
 from concilium.contracts.skill import AgentManifest
 from concilium.contracts.states import TaskState
 from concilium.contracts.task import Problem
@@ -38,13 +39,21 @@ _UNSAVED_MAX = 64
 class Runs:
     """Every run this service knows. All methods are called on the event loop."""
 
-    def __init__(self, manifest: AgentManifest, state: Path, metrics: Metrics, engine: EngineConfig | None) -> None:
+    def __init__(
+        self,
+        manifest: AgentManifest,
+        state: Path,
+        metrics: Metrics,
+        engine: EngineConfig | None,
+        models: ModelsConfig,
+    ) -> None:
         self.ready = asyncio.Event()
         """Runs start only once the agent is warm."""
         self.warm_up_s: float | None = None
         """Seconds the warm-up took; None before its end."""
         self._manifest = manifest
         self._engine = engine
+        self._models = models
         self._work = state / "work"
         self._store = FinishedRuns(state / "runs")
         self._log = ExecutionLog(state / "executions.jsonl")
@@ -203,6 +212,7 @@ class Runs:
             settings=self._manifest.settings,
             folder=folder,
             engine=self._engine,
+            models=self._models,
             deadline_at=run.deadline_at,
             report=run.report,
         )

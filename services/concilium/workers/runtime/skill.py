@@ -11,6 +11,7 @@ from pathlib import Path
 
 from concilium.contracts.base import JSON
 from concilium.contracts.config import EngineConfig
+from concilium.contracts.modes import ModelsConfig
 from concilium.contracts.task import Problem
 
 Report = Callable[[float | None, str], Awaitable[None]]
@@ -60,6 +61,8 @@ class SkillContext:
     """Where `workdir` is made."""
     engine: EngineConfig | None = None
     """The engine the manifest's ``engine`` names, for `concilium.engine.EngineClient`; None when none is configured."""
+    models: ModelsConfig | None = None
+    """The modes of ``models.yaml``, for the same."""
     deadline_at: float = field(default=float("inf"))
     """``time.monotonic()`` at which the runtime cancels the run."""
     report: Report = _silent

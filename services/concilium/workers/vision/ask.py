@@ -10,4 +10,4 @@ async def ask(ctx: SkillContext, data: JSON) -> SkillResult:
     """Answer in the language asked for, else in the question's own; fails as `look` does."""
     question = str(data["question"]).strip()
     language: Language = data.get("language") or language_of(question)
-    return SkillResult(await look(ctx, data["image"], question, language))
+    return SkillResult(await look(ctx, data["image"], question, language, "vision.ask"))

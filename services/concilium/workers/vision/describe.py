@@ -10,4 +10,4 @@ async def describe(ctx: SkillContext, data: JSON) -> SkillResult:
     """Describe the picture in the language asked for, English when none is; fails as `look` does."""
     language: Language = data.get("language", "en")
     question = describing(language, data.get("length", "full"))
-    return SkillResult(await look(ctx, data["image"], question, language))
+    return SkillResult(await look(ctx, data["image"], question, language, "vision.describe"))

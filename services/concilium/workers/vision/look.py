@@ -1,7 +1,5 @@
 """Asking the vision engine about a picture: what ``vision.describe`` and ``vision.ask`` have in common."""
 
-import re
-
 from concilium.contracts.base import JSON
 from concilium.contracts.config import EngineConfig
 from concilium.engine import EngineClient, EngineError
@@ -15,13 +13,14 @@ SIDE_PX = 1536
 ANSWER_TOKENS = 800
 """Tokens an answer may have, unless the setting ``answer_tokens`` says otherwise."""
 ANSWER_CHARS = 20_000
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _REFUSED = "look whether the model takes pictures, and at vision_engine.url, model and api_key_file"
 _BUSY = (408, 425, 429)
 
 
-async def look(ctx: SkillContext, ref: JSON, question: str, language: Language) -> dict[str, JSON]:
+async def look(ctx: SkillContext, ref: JSON, question: str, language: Language, purpose: str) -> dict[str, JSON]:
     """Return the engine's answer, beside which model gave it and what it was shown.
+
+    ``purpose`` is the skill's name: it decides the mode.
 
     Raises:
         SkillFailed: ``no-engine``, ``engine-unreachable``, ``engine-timeout``, ``engine-refused``,
@@ -34,8 +33,10 @@ async def look(ctx: SkillContext, ref: JSON, question: str, language: Language) 
     await ctx.progress(0.1, f"sending {sent['width']} x {sent['height']} pixels to the engine")
     tokens = int(ctx.settings.get("answer_tokens", ANSWER_TOKENS))
     try:
-        async with EngineClient(config) as engine:
-            said = await engine.chat(messages(picture, sent["media_type"], question, language), max_tokens=tokens)
+        async with EngineClient(config, ctx.models) as engine:
+            said = await engine.chat(
+                messages(picture, sent["media_type"], question, language), max_tokens=tokens, purpose=purpose
+            )
             model = engine.model
     except EngineError as error:
         raise _failed(error) from error
@@ -63,8 +64,8 @@ def _failed(error: EngineError) -> SkillFailed:
 
 
 def _tidy(said: str) -> str:
-    """Return the answer without the model's thoughts and control characters. Raises `SkillFailed` when it is empty."""
-    text = _THOUGHT.sub("", said).strip()
+    """Return the answer without control characters. Raises `SkillFailed` when it is empty."""
+    text = said.strip()
     text = "".join(c for c in text if c.isprintable() or c in "\n\t")
     if not text:
         raise SkillFailed("engine-garbage", "the vision engine answered nothing", retryable=True)
