@@ -1,5 +1,8 @@
 """``engine``: how vLLM is started, and what fits which card."""
 
+import os
+import signal
+import subprocess
 from pathlib import Path
 from typing import Annotated
 
@@ -7,10 +10,11 @@ import typer
 import yaml
 
 from concilium.capacity import ALLOWANCE
+from concilium.cli.errors import CliError
 from concilium.cli.output import line, note, print_json, table
 from concilium.cli.session import AsJson, session
 from concilium.contracts.base import JSON
-from concilium.engine import flags, profiles, weights
+from concilium.engine import flags, loading, profiles, weights
 from concilium.engine.launch import ENVIRONMENT, Launch, launch
 from concilium.engine.profiles import Chosen
 from concilium.home import Home
@@ -46,6 +50,45 @@ def command(
         line(yaml.safe_dump({"services": {"vllm": {"command": made.arguments}}}, sort_keys=False, width=200).rstrip())
     else:
         line(made.line(_key_file(home)))
+
+
+@app.command("run")
+def run(
+    context: typer.Context,
+    profile: Annotated[str, typer.Argument(help="A profile of models.yaml.")],
+    *,
+    host: Annotated[str, typer.Option(help="Where vLLM listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="There.")] = 8000,
+    vllm: Annotated[str, typer.Option(help="The command `vllm`.")] = "vllm",
+) -> None:
+    """Start vLLM with a profile and stay with it; the mesh's /ready then tells how far it has loaded."""
+    home = session(context).home
+    chosen = profiles.choose(home.models, profile)
+    profiles.refuse_if_too_large(home.models, chosen)
+    words = [vllm, "serve", *launched(home, chosen, host, port).arguments]
+    environ = {**os.environ, **ENVIRONMENT, "VLLM_API_KEY": _key(home)}
+    try:
+        process = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # noqa: S603 - the owner's program
+    except OSError as error:
+        raise CliError(f"{vllm} cannot be started: {error.strerror}", "name it with --vllm") from error
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda sent, _frame: process.send_signal(sent))
+    home.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for; narrows the type
+    loading.follow(process.stdout, process.pid, home.engine_progress, line)
+    raise typer.Exit(abs(process.wait()))
+
+
+def _key(home: Home) -> str:
+    """Return the engine's key. Raises `CliError` when its file is missing or empty."""
+    path = _key_file(home)
+    try:
+        key = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(f"no engine key in {path}") from error
+    if not key:
+        raise CliError(f"{path} is empty: vLLM would ask for no key")
+    return key
 
 
 def launched(home: Home, chosen: Chosen, host: str, port: int) -> Launch:
