@@ -119,6 +119,7 @@ DEMO = ("tests/e2e",)
 HOME = ("tests/e2e/test_backup.py", "tests/e2e/test_power_loss.py", "tests/e2e/test_rotation.py")
 CHAOS = ("tests/chaos",)
 MODELS = ("tests/models",)
+VLLM = ("tests/vllm",)
 CONTRACT = ("tests/contract",)
 STACK = ("tests/compose",)
 NODES = ("tests/integration/nodes",)
@@ -145,6 +146,7 @@ GROUPS = (
     Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
     Group("hosts", "other hosts behind slow, lossy and cut wires (as root)", HOSTS, (IPROUTE, IPTABLES, FAKETIME)),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
+    Group("vllm", "a real vLLM on a CPU", VLLM, prepare=("scripts/vllm_env.py",), nightly=True),
     Group(
         "n8n",
         "real n8n, the oldest and the newest supported",

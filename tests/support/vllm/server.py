@@ -1,5 +1,6 @@
 """A real vLLM in a process of its own, on loopback, started by the line that `concilium.engine.launch` builds."""
 
+import json
 import os
 import signal
 import subprocess
@@ -42,7 +43,7 @@ PROFILE = Profile(
         modules=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
     ),
     # What a CPU needs: nothing compiled, and the precision in which the embedded engine runs the same model.
-    flags={"enforce-eager": True, "dtype": "float32", "block-size": 16},
+    flags={"enforce-eager": True, "dtype": "float32", "block-size": 32},
 )
 ENVIRON = {**ENVIRONMENT, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_API_KEY": SECRET, "TRANSFORMERS_OFFLINE": "1"}
 
@@ -73,14 +74,18 @@ class VllmServer:
         """What it says."""
         return self.home / "server.log"
 
+    def environ(self) -> dict[str, str]:
+        """Return the environment variables of vLLM's processes."""
+        found = {**os.environ, **QUIET, **ENVIRON, "HOME": str(self.home), "OMP_NUM_THREADS": "1"}
+        found.pop("PYTHONPATH", None)
+        return found
+
     def launch(self) -> None:
         """Start the process."""
         command = [str(environment.program()), "serve", *line(self.models, self.port).arguments]
-        environ = {**os.environ, **QUIET, **ENVIRON, "HOME": str(self.home), "OMP_NUM_THREADS": "1"}
-        environ.pop("PYTHONPATH", None)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=environ, stdout=log, stderr=log, start_new_session=True, cwd=self.home
+                command, env=self.environ(), stdout=log, stderr=log, start_new_session=True, cwd=self.home
             )
 
     def wait(self) -> None:
@@ -91,6 +96,13 @@ class VllmServer:
             assert self.process.poll() is None, f"vLLM ended:\n{self.said()}"
             assert time.monotonic() < deadline, f"vLLM is not ready:\n{self.said()}"
             time.sleep(0.1)
+
+    def prove(self) -> None:
+        """Have it say something: a vLLM may be healthy and end with the first request."""
+        body = json.dumps({"model": models.NAME, "prompt": "the", "max_tokens": 2}).encode()
+        headers = {"Authorization": f"Bearer {SECRET}", "Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/v1/completions", body, headers), timeout=120):
+            pass
 
     def stop(self) -> None:
         """End it and the processes it started."""
