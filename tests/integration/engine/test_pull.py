@@ -3,18 +3,22 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+from typer.testing import CliRunner
 
+from concilium.cli.app import app
 from concilium.contracts.errors import ConciliumError, DiskFull, Invalid, Unavailable
 from concilium.engine import pull, weights
 from concilium.engine.listing import from_tree
 from concilium.engine.remote import Remote
 from support.hub import COMMIT, REPOSITORY, Hub, safetensors, serving
 
+Ask = Callable[..., Awaitable[Any]]
 WEIGHTS = "model-00001-of-00002.safetensors"
 FILES = {
     "config.json": b'{"hidden_size": 64}',
@@ -264,3 +268,46 @@ async def test_files_come_side_by_side_but_not_all_at_once(remote: Remote, hub: 
 def test_a_list_that_cannot_be_read_is_refused(body: bytes) -> None:
     with pytest.raises(ConciliumError):
         from_tree(body, "https://hub.example/")
+
+
+class TestCommand:
+    """``concilium models pull`` as it is typed."""
+
+    @pytest.fixture
+    def ask(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+        monkeypatch.setenv("CONCILIUM_HOME", str(tmp_path))
+        return lambda *words: asyncio.to_thread(CliRunner().invoke, app, ["models", "pull", *words])
+
+    async def test_fetches_from_a_hub_and_says_how_far_it_is(self, ask: Ask, hub: Hub, place: Path) -> None:
+        hub.files["modeling.py"] = b"import os"
+        found = await ask("qwen3-8b", "--hub", hub.url)
+        assert found.exit_code == 0, found.output
+        assert files(place) == FILES
+        assert "left out: modeling.py" in found.stderr
+        assert "100 % of 0.00 GB" in found.stderr
+        assert (await ask("qwen3-8b", "--hub", hub.url)).exit_code == 0
+        assert len(hub.starts(WEIGHTS)) == 1
+
+    async def test_a_redirect_to_a_private_place_is_refused(self, ask: Ask, hub: Hub, place: Path) -> None:
+        for target in (
+            "http://169.254.169.254/meta",
+            "http://127.0.0.1:1/x",
+            "http://localhost:1/x",
+            "file:///etc/passwd",
+        ):
+            hub.redirects["config.json"] = target
+            found = await ask("qwen3-8b", "--hub", hub.url)
+            assert isinstance(found.exception, Invalid), target
+            assert "which is no public address" in str(found.exception), target
+        assert "config.json" not in files(place)
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("gpt",), "there is no model 'gpt'"),
+            (("qwen3-8b", "--hub", "http://mirror.example"), "begins with neither https"),
+            (("qwen3-8b", "--from", "ftp://mirror.example"), "begins with neither https"),
+        ],
+    )
+    async def test_what_cannot_be_meant_is_refused(self, ask: Ask, words: tuple[str, ...], said: str) -> None:
+        assert said in str((await ask(*words)).exception)
