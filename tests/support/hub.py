@@ -25,6 +25,9 @@ def blob(data: bytes) -> str:
     """Return git's name of a content."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
+MOMENT_S = 0.2
+"""How long a file behind the gate is held back, for those to come that should not."""
+
 
 @dataclass
 class Hub:
@@ -94,10 +97,12 @@ class Hub:
             return web.Response(status=404)
         self._running += 1
         self.at_once = max(self.at_once, self._running)
-        if self.at_once >= self.gate:
+        if self._running >= self.gate:
             self._open.set()
         try:
             await self._open.wait()
+            if self.gate:
+                await asyncio.sleep(MOMENT_S)
             return await self._file(request, name)
         finally:
             self._running -= 1
