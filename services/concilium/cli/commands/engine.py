@@ -95,7 +95,8 @@ def launched(home: Home, chosen: Chosen, host: str, port: int) -> Launch:
     """Return how a profile is started on this machine: from the weights that were pulled, else from the hub."""
     pulled = weights.pulled(home.root, chosen.repository)
     if pulled is None:
-        note(f"{chosen.repository} is not pulled: vLLM fetches it (or `concilium models pull {chosen.profile.model}`)")
+        wanted = f"{chosen.profile.model} --precision {chosen.profile.precision}"
+        note(f"{chosen.repository} is not here: vLLM fetches it, or `concilium models pull {wanted}`")
     model = str(pulled or chosen.repository)
     return launch(chosen.name, chosen.spec, chosen.profile, model=model, host=host, port=port)
 
