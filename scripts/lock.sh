@@ -1,5 +1,6 @@
 #!/bin/sh
-# Resolves pyproject.toml into requirements.lock, and the installer into scripts/uv.lock.txt, both with hashes.
+# Resolves pyproject.toml into requirements.lock and requirements-embedded.lock (with the extra `embedded`, which needs
+# PyTorch and so has an environment of its own), and the installer into scripts/uv.lock.txt, all with hashes.
 # Versions already locked stay unless pyproject.toml asks for others; UPGRADE=1 takes the newest.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,6 +10,8 @@ extras="--group dev --extra code --extra document --extra postgres --extra redis
 $uv pip compile pyproject.toml $extras --generate-hashes --python-version 3.11 --no-header --quiet \
     ${UPGRADE:+--upgrade} --output-file requirements.lock >/dev/null
 sed -i '1i # Locked dependencies with hashes; made by `make lock`.' requirements.lock
+
+.venv/bin/python scripts/embedded_env.py --lock
 
 {
     echo '# The installer itself, by hash; made by `make lock`.'

@@ -120,6 +120,7 @@ HOME = ("tests/e2e/test_backup.py", "tests/e2e/test_power_loss.py", "tests/e2e/t
 CHAOS = ("tests/chaos",)
 MODELS = ("tests/models",)
 VLLM = ("tests/vllm",)
+EMBEDDED = ("tests/embedded",)
 CONTRACT = ("tests/contract",)
 STACK = ("tests/compose",)
 NODES = ("tests/integration/nodes",)
@@ -145,6 +146,7 @@ GROUPS = (
     Group("seeing", "a real Prometheus scrapes a mesh; rules and dashboards", SEEING, (PROMETHEUS,)),
     Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
     Group("hosts", "other hosts behind slow, lossy and cut wires (as root)", HOSTS, (IPROUTE, IPTABLES, FAKETIME)),
+    Group("embedded", "the embedded engine with a tiny model", EMBEDDED, prepare=("scripts/embedded_env.py",)),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
     Group("vllm", "a real vLLM on a CPU", VLLM, prepare=("scripts/vllm_env.py",), nightly=True),
     Group(

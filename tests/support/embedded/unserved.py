@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from concilium.engine.embedded.model import Unserved
+from concilium.engine.embedded.refusal import Unserved
 from concilium.engine.embedded.serving import build
 from concilium.engine.embedded.settings import read_settings
 

@@ -7,6 +7,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class ModelServer:
 
     model: Path
     """Folder of the model; its last part is the model's name."""
+    options: Sequence[str] = ()
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -51,6 +53,7 @@ class ModelServer:
         # It is run in the folder that holds the model's, whose name so is the model's name.
         program = environment.MODELS.folder / "venv" / "bin" / "transformers"
         command = [str(program), "serve", self.name, "--host", "127.0.0.1", "--port", str(self.port), "--device", "cpu"]
+        command += self.options
         environ = {**os.environ, **environment.QUIET, "HF_HOME": self._home.name}
         environ |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}  # one thread is the fastest for so small a model
         environ.pop("PYTHONPATH", None)

@@ -48,6 +48,11 @@ class SlotCache:
             store[one, :, :length] = store[other, :, :length]
             store[other, :, :length] = kept
 
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Put the first positions of one slot into another."""
+        for store in (*self.keys, *self.values):
+            store[target, :, :length] = store[source, :, :length]
+
     def clear(self, slot: int, begin: int, end: int) -> None:
         """Forget the positions of a slot from one to before another."""
         for store in (*self.keys, *self.values):

@@ -15,7 +15,7 @@ class Grammars:
     """Makes matchers for one tokenizer."""
 
     def __init__(self, tokenizer_json: str, vocabulary: int, ends: list[int]) -> None:
-        self._tokens = llguidance.LLTokenizer(tokenizer_json, n_vocab=vocabulary, eos_token=ends)
+        self._tokens = llguidance.LLTokenizer(tokenizer_json, n_vocab=vocabulary, eos_token=ends or None)
 
     def of_format(self, wanted: dict[str, Any] | None) -> "SchemaGrammar | None":
         """Return what enforces an OpenAI ``response_format``; None: the text is free.

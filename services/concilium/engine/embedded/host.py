@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from concilium.engine.embedded.job import Event, Listener
-from concilium.engine.embedded.refusal import Refusal
+from concilium.engine.embedded.refusal import Refusal, Unserved
 from concilium.engine.embedded.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,11 +71,17 @@ class Host:
             self._served = build(self._settings, self._tell, self._deliver)
             log.info("serving", model=self._served.name, context=self._served.context, slots=self._settings.slots)
             self._served.loop.run()
-        except Exception as error:
-            log.exception("the engine ended", reason=str(error))
-            self.failed = True
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._ended)
+        except Unserved as error:
+            log.error("the model cannot be served", reason=str(error))  # noqa: TRY400 - the reason says it all
+            self._give_up()
+        except Exception:
+            log.exception("the engine broke")
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.failed = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._ended)
 
     def _deliver(self, heard: Sequence[tuple[Listener, Event]]) -> None:
         if self._loop is not None:

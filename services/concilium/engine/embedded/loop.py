@@ -144,15 +144,25 @@ class StepLoop:
             return self._left[slot].common(row.key, prompt), -self._left[slot].stamp
 
         best = max(range(at, len(self._left)), key=worth)
-        if best != at:
-            self._cache.swap(at, best, max(self._left[at].dirty, self._left[best].dirty))
-            self._left[at], self._left[best] = self._left[best], self._left[at]
-        row.reused = row.done = self._left[at].common(row.key, prompt)
+        row.reused = row.done = worth(best)[0]
+        self._vacate(at, best, keep=row.done > 0)
         self._cache.clear(at, row.done, self._left[at].dirty)
         row.slot, row.touched = at, row.done
         self._rows.append(row)
         metrics.PROMPT_TOKENS.inc(len(row.job.prompt))
         metrics.REUSED_TOKENS.inc(row.reused)
+
+    def _vacate(self, slot: int, other: int, *, keep: bool) -> None:
+        """Bring what another slot holds into this one, and what this one holds into the other; ``keep``: both count."""
+        here, there = self._left[slot], self._left[other]
+        if slot == other:
+            return
+        if keep:
+            self._cache.swap(slot, other, max(here.dirty, there.dirty))
+            self._left[slot], self._left[other] = there, here
+        else:
+            self._cache.copy(slot, other, here.dirty)
+            self._left[other] = replace(here, dirty=max(here.dirty, there.dirty))
 
     def _leave(self, row: Row, *, keep: bool) -> None:
         """Take a row out. Its keys and values stay for prompts that begin like it, unless a step of it failed."""

@@ -12,13 +12,10 @@ from transformers.utils import logging as transformers_logging
 from concilium.engine.embedded.attention import NAME, Step, stretch
 from concilium.engine.embedded.cache import Shape, SlotCache
 from concilium.engine.embedded.lora import Mix, Share, wrap
+from concilium.engine.embedded.refusal import Unserved
 
 _CHECKED = 24
 """Tokens that both attentions are compared with."""
-
-
-class Unserved(Exception):
-    """A model that this server cannot serve; the text says why."""
 
 
 class Model:
@@ -100,6 +97,8 @@ def load_model(folder: Path, device: str, dtype: str, told: Callable[[float], No
     Raises:
         Unserved: there is no such model, or its attention is not served.
     """
+    if not (folder / "config.json").is_file():
+        raise Unserved(f"{folder} holds no model: there is no config.json")
     wanted = (torch.float32 if device == "cpu" else "auto") if dtype == "auto" else getattr(torch, dtype)
     before = transformers_logging.set_tqdm_hook(lambda _, args, kwargs: _Progress(told, *args, **kwargs))
     try:

@@ -45,6 +45,10 @@ class Refusal(Exception):
         return found
 
 
+class Unserved(Exception):
+    """A model that cannot be served here; the text says why."""
+
+
 def invalid(message: str, code: str = "invalid_value", param: str | None = None) -> Refusal:
     """Return a refusal of what was asked."""
     return Refusal(400, message, code, param=param)

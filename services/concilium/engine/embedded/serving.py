@@ -12,7 +12,8 @@ from concilium.engine.embedded.adapter_files import Base
 from concilium.engine.embedded.adapters import Adapters
 from concilium.engine.embedded.grammar import Grammars
 from concilium.engine.embedded.loop import Heard, StepLoop
-from concilium.engine.embedded.model import Model, Unserved, load_model
+from concilium.engine.embedded.model import Model, load_model
+from concilium.engine.embedded.refusal import Unserved
 from concilium.engine.embedded.settings import Settings
 from concilium.engine.embedded.text import Text
 
