@@ -26,6 +26,8 @@ REPLY_BYTES = MIB
 """Largest JSON answer accepted from an engine."""
 TRIES = 3
 """Replicas that one request is sent to at most: one that breaks whoever takes it shall not break them all."""
+BYTES_A_TOKEN = 2
+"""Texts have more; a prompt that may be too long by this measure is counted."""
 
 _T = TypeVar("_T")
 
@@ -178,6 +180,8 @@ class EngineClient:
 
     async def _prepared(self, chat: Chat) -> tuple[Wire, Limit]:
         """Return a chat with its mode and model, and how long it may take. Raises `EngineError` if it cannot fit."""
+        if chat.mode and not self._models:
+            raise ValueError("this client was given no modes")
         name = self._models.choose(chat.mode, chat.purpose) if self._models else None
         mode = self._models.modes[name] if self._models and name else None
         wire = Wire(chat, mode, chat.model or await self._model_name())
@@ -188,7 +192,7 @@ class EngineClient:
 
     async def _check_room(self, wire: Wire, context_tokens: int, name: str) -> None:
         room = context_tokens - wire.answer_tokens - wire.thinking_budget
-        if not self._can_count or wire.text_bytes <= room:  # a token is at least a byte
+        if not self._can_count or wire.text_bytes <= BYTES_A_TOKEN * room:
             return
         try:
             count = await self.count_tokens(wire.chat.messages, model=wire.model)

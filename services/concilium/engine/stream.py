@@ -187,7 +187,7 @@ def completion(parts: list[Delta]) -> Completion:
     last = parts[-1]
     content = "".join(part.content for part in parts)
     thoughts = "".join(part.reasoning_content for part in parts)
-    if content == thoughts:  # taken for thoughts as it came, and then known for the answer
+    if last.content == content == thoughts:  # taken for thoughts as it came, and then known for the answer
         thoughts = ""
     return Completion(content, thoughts, last.tool_calls, last.finish_reason or "stop", last.usage)
 

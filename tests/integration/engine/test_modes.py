@@ -131,6 +131,18 @@ async def test_a_server_that_splits_may_say_the_word_in_its_answer() -> None:
         assert joined(await deltas(client, mode="think")) == ("hm", "Write <think> first")
 
 
+async def test_a_short_thought_that_is_also_the_answer_stays_a_thought() -> None:
+    async with asking(says("<think>4", "</think>4")) as (client, _server):
+        found = await client.complete(Chat(ASKED, mode="think"))
+    assert (found.reasoning_content, found.content) == ("4", "4")
+
+
+async def test_a_mode_cannot_be_asked_of_a_client_that_knows_none() -> None:
+    async with serving(says("4")) as server, EngineClient(server.config()) as client:
+        with pytest.raises(ValueError, match="no modes"):
+            await client.complete(Chat(ASKED, mode="think"))
+
+
 async def test_an_answer_of_thoughts_alone_is_empty() -> None:
     async with asking(says("<think>", "hm")) as (client, _server):
         assert await client.chat(ASKED, max_tokens=5) == ""

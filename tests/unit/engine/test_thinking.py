@@ -1,13 +1,16 @@
 """Thoughts stay out of the answer, however the text is cut."""
 
+import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from concilium.engine.thinking import CLOSE, OPEN, ThinkSplitter, cut_short, split
 
+QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Machines may be busy."""
 PLAIN = st.text(st.sampled_from("ab <>/думать\nthink"), max_size=30).filter(lambda t: OPEN not in t and CLOSE not in t)
 PIECES = st.lists(st.one_of(PLAIN, st.sampled_from([OPEN, CLOSE, "<thi", "nk>", "</", "think>"])), max_size=12)
 
@@ -24,6 +27,7 @@ def fed(pieces: list[str], thinking: bool | None) -> tuple[str, str]:
     return "".join(thought for thought, _ in found), "".join(said for _, said in found)
 
 
+@QUIET
 @given(st.data(), PIECES, st.sampled_from([True, False, None]))
 def test_where_a_text_is_cut_changes_nothing(data: st.DataObject, parts: list[str], thinking: bool | None) -> None:
     text = "".join(parts)
@@ -31,24 +35,20 @@ def test_where_a_text_is_cut_changes_nothing(data: st.DataObject, parts: list[st
     assert fed(list(text), thinking) == split(text, thinking=thinking)
 
 
+@QUIET
 @given(PIECES, st.sampled_from([True, False, None]))
 def test_no_tag_is_ever_shown_and_nothing_else_but_space_is_lost(parts: list[str], thinking: bool | None) -> None:
     text = "".join(parts)
     thought, said = split(text, thinking=thinking)
-    left = _without_tags(text)
-    assert _without_space(thought + said) == _without_space(left) or sorted(_without_space(thought + said)) == sorted(
-        _without_space(left)
-    )
+    left = re.sub(f"{OPEN}|{CLOSE}", "", text)
+    assert sorted(_without_space(thought + said)) == sorted(_without_space(left))
 
 
 def _without_space(text: str) -> str:
     return "".join(text.split())
 
 
-def _without_tags(text: str) -> str:
-    return text.replace(OPEN, "").replace(CLOSE, "")
-
-
+@QUIET
 @given(PLAIN, PLAIN, st.data(), st.sampled_from([True, False, None]), st.booleans())
 def test_a_thought_and_an_answer_come_apart(
     thought: str, answer: str, data: st.DataObject, thinking: bool | None, tagged: bool
@@ -99,6 +99,7 @@ def test_a_thought_comes_at_once_and_says_when_it_is_over() -> None:
     assert splitter.feed("\nyes") == ("", "yes")
 
 
+@QUIET
 @given(PLAIN)
 def test_a_thought_that_is_cut_short_is_closed_with_the_sentence_that_the_model_was_taught(thought: str) -> None:
     begun = cut_short(thought)

@@ -61,11 +61,11 @@ class SkillContext:
     """Where `workdir` is made."""
     engine: EngineConfig | None = None
     """The engine the manifest's ``engine`` names, for `concilium.engine.EngineClient`; None when none is configured."""
-    models: ModelsConfig | None = None
-    """The modes of ``models.yaml``, for the same."""
     deadline_at: float = field(default=float("inf"))
     """``time.monotonic()`` at which the runtime cancels the run."""
     report: Report = _silent
+    models: ModelsConfig | None = None
+    """The modes of ``models.yaml``, for asking the engine."""
 
     @property
     def workdir(self) -> Path:
