@@ -25,6 +25,7 @@ def blob(data: bytes) -> str:
     """Return git's name of a content."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
+
 MOMENT_S = 0.2
 """How long a file behind the gate is held back, for those to come that should not."""
 

@@ -21,6 +21,7 @@ START_S = 300.0
 STOP_S = 30.0
 SECRET = "vllms-own-secret"
 CONTEXT = 512
+SLOTS = 8
 SPEC = ModelSpec.model_validate(
     {
         "context_tokens": CONTEXT,
@@ -36,9 +37,10 @@ PROFILE = Profile(
     split={"brain": 0.5},
     context_tokens=CONTEXT,
     streams=8,
+    # The last slot stays empty: see `test_the_base_model_answers_as_itself_beside_adapters_in_every_slot`.
     loras=Loras(
-        slots=4,
-        in_memory=8,
+        slots=SLOTS,
+        in_memory=2 * SLOTS,
         rank=16,
         modules=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
     ),
