@@ -20,7 +20,7 @@ from support.vllm import environment, models
 START_S = 300.0
 STOP_S = 30.0
 SECRET = "vllms-own-secret"
-CONTEXT = 512
+CONTEXT = 2048
 SLOTS = 8
 SPEC = ModelSpec.model_validate(
     {
