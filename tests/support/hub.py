@@ -36,6 +36,7 @@ class Hub:
 
     files: dict[str, bytes]
     url: str = ""
+    commit: str = COMMIT
     ranges: bool = True
     tagged: bool = True
     """It names contents (ETag)."""
@@ -83,10 +84,10 @@ class Hub:
         """Send a file, a list, or trouble."""
         path = request.path
         if path == f"/api/models/{REPOSITORY}/revision/main":
-            return web.json_response({"sha": COMMIT})
-        if path == f"/api/models/{REPOSITORY}/tree/{COMMIT}":
+            return web.json_response({"sha": self.commit})
+        if path == f"/api/models/{REPOSITORY}/tree/{self.commit}":
             return web.json_response(self.listing())
-        name = path.removeprefix(f"/{REPOSITORY}/resolve/{COMMIT}/").removeprefix("/plain/").removeprefix("/")
+        name = path.removeprefix(f"/{REPOSITORY}/resolve/{self.commit}/").removeprefix("/plain/").removeprefix("/")
         if name == "SHA256SUMS":
             return web.Response(text=self.sums())
         if name in self.redirects:

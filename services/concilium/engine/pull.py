@@ -109,6 +109,8 @@ def _prepare(wanted: Pull, place: Path) -> None:
     done = receipt(place)
     if done and (done.commit, done.source) != (wanted.commit, wanted.source):
         (place / RECEIPT).unlink()
+        for name in set(done.files) - {entry.name for entry in wanted.entries}:
+            (place / name).unlink(missing_ok=True)
     _check_room(wanted, place)
 
 

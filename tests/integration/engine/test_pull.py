@@ -104,6 +104,14 @@ async def test_what_is_here_is_not_fetched_again(remote: Remote, hub: Hub, place
     assert hub.asked == []
 
 
+async def test_a_later_commit_takes_the_place_of_an_earlier_one(remote: Remote, hub: Hub, place: Path) -> None:
+    await fetch(remote, hub, place)
+    hub.files = {"config.json": b"{}", "model.safetensors": safetensors(1000)}
+    hub.commit = "d00d" * 10
+    await fetch(remote, hub, place)
+    assert files(place) == hub.files
+
+
 async def test_a_broken_answer_is_carried_on_where_it_broke(remote: Remote, hub: Hub, place: Path) -> None:
     hub.break_after[WEIGHTS] = [200_000, 300_000]
     await fetch(remote, hub, place)
