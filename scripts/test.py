@@ -119,6 +119,7 @@ DEMO = ("tests/e2e",)
 HOME = ("tests/e2e/test_backup.py", "tests/e2e/test_power_loss.py", "tests/e2e/test_rotation.py")
 CHAOS = ("tests/chaos",)
 MODELS = ("tests/models",)
+VLLM = ("tests/vllm",)
 EMBEDDED = ("tests/embedded",)
 CONTRACT = ("tests/contract",)
 STACK = ("tests/compose",)
@@ -149,6 +150,7 @@ GROUPS = (
     Group("embedded", "the embedded engine with a tiny model", EMBEDDED, prepare=("scripts/embedded_env.py",)),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
     Group("peft", "adapters against real PyTorch and PEFT", PEFT, prepare=("scripts/peft_env.py",)),
+    Group("vllm", "a real vLLM on a CPU", VLLM, prepare=("scripts/vllm_env.py",), nightly=True),
     Group(
         "n8n",
         "real n8n, the oldest and the newest supported",

@@ -53,6 +53,11 @@ class Home:
         return self.root / "run"
 
     @property
+    def engine_progress(self) -> Path:
+        """How far the engine that `concilium engine run` started has loaded; there only while it loads."""
+        return self.run / "engine.loading"
+
+    @property
     def backups(self) -> Path:
         """The default place of backups."""
         return self.root / "backups"

@@ -6,7 +6,22 @@ from typing import Annotated
 
 import typer
 
-from concilium.cli.commands import adapters, agents, ask, backup, costs, keys, mesh, misc, nodes, service, tasks, trust
+from concilium.cli.commands import (
+    adapters,
+    agents,
+    ask,
+    backup,
+    costs,
+    engine,
+    keys,
+    mesh,
+    misc,
+    models,
+    nodes,
+    service,
+    tasks,
+    trust,
+)
 from concilium.cli.commands.doctor import doctor
 from concilium.cli.errors import FAILED, INTERRUPTED, USAGE, CliError
 from concilium.cli.output import note
@@ -52,6 +67,8 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(keys.app, name="keys")
 app.add_typer(costs.app, name="costs")
 app.add_typer(nodes.app, name="nodes")
+app.add_typer(engine.app, name="engine")
+app.add_typer(models.app, name="models")
 app.add_typer(service.app, name="service")
 app.add_typer(misc.config, name="config")
 app.add_typer(trust.app, name="trust")

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from concilium.contracts.base import JSON, Model
 from concilium.contracts.errors import Invalid
+from concilium.contracts.models import ModelName, ModelSpec, Profile, profile_problems
 
 ModeName = Literal["code", "think", "dialogue", "fast", "deep"]
 Purpose = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_-]*)?$", max_length=64)]
@@ -52,6 +53,8 @@ class ModelsConfig(Model):
     """The whole file."""
 
     modes: Mapping[ModeName, Mode]
+    models: Mapping[ModelName, ModelSpec] = Field(default_factory=dict)
+    profiles: Mapping[ModelName, Profile] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -62,6 +65,8 @@ class ModelsConfig(Model):
         twice = sorted({purpose for purpose in purposes if purposes.count(purpose) > 1})
         if twice:
             raise ValueError(f"modes: {', '.join(twice)} is a purpose of more than one mode")
+        if problems := profile_problems(self.models, self.profiles):
+            raise ValueError("; ".join(problems))
         return self
 
     def choose(self, asked: ModeName | None, purpose: str) -> ModeName:

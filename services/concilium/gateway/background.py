@@ -11,6 +11,7 @@ from concilium.brain.loop import Thinker, Wake
 from concilium.contracts.costs import BudgetState, By
 from concilium.contracts.errors import ConciliumError
 from concilium.engine import EngineClient
+from concilium.engine.loading import Patient
 from concilium.gateway.state import Gateway
 from concilium.ledger import Advanced, Asked, Ledger
 from concilium.queue import Notices
@@ -59,7 +60,8 @@ async def think(gateway: Gateway, wake: Wake) -> None:
         gateway.running.sender.kick()
 
     async with EngineClient(gateway.home.config.engine, gateway.home.models) as engine:
-        await Thinker(gateway.ledger, LanguagePlanner(engine, wake.brain.index), wake, moved_on).run()
+        patient = Patient(engine, gateway.engine_watch)
+        await Thinker(gateway.ledger, LanguagePlanner(patient, wake.brain.index), wake, moved_on).run()
 
 
 async def watch_budgets(gateway: Gateway) -> None:

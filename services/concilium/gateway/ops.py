@@ -44,6 +44,9 @@ class Readiness(Model):
     disk: str
     queue: str
     """Away is no reason to refuse: tasks are kept and rung again when it is back."""
+    engine: str
+    """``none``, ``ok``, ``model loading, 40 %`` or ``away``. No reason to refuse either: what needs a loading engine
+    waits for it, and without one the skill router plans."""
 
 
 @router.get(
@@ -76,9 +79,13 @@ async def health() -> Response:
 async def ready(request: Request) -> Response:
     """Say whether tasks are taken: the ledger answers and the disk has room."""
     gateway = gateway_of(request)
-    ledger, disk, queue = await _ledger_word(gateway), _disk_word(gateway), await _queue_word(gateway)
+    ledger, queue, engine = await asyncio.gather(
+        _ledger_word(gateway), _queue_word(gateway), gateway.engine_watch.word()
+    )
+    disk = _disk_word(gateway)
     good = ledger == "ok" and disk == "ok"
-    return json_answer(Readiness(ready=good, ledger=ledger, disk=disk, queue=queue), 200 if good else 503)
+    said = Readiness(ready=good, ledger=ledger, disk=disk, queue=queue, engine=engine)
+    return json_answer(said, 200 if good else 503)
 
 
 @router.get(

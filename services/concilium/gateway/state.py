@@ -11,6 +11,7 @@ from concilium.brain.loop import Wake
 from concilium.contracts.errors import NotFound, Unavailable
 from concilium.contracts.placement import Placement
 from concilium.contracts.task import Submission, TaskView
+from concilium.engine.loading import Watch
 from concilium.gateway.auth import Authenticator, Caller
 from concilium.gateway.callbacks import Sender
 from concilium.gateway.figures import Reader
@@ -60,6 +61,7 @@ class Gateway:
     guard: Guard
     wake: Wake | None = None
     """Set when an engine is configured to think with."""
+    engine_watch: Watch = field(init=False)
     metrics: Metrics = field(init=False)
     figures: Reader = field(default_factory=Reader)
     depths: Mapping[str, int | None] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Gateway:
     parts: Parts | None = None
 
     def __post_init__(self) -> None:
+        self.engine_watch = Watch(self.home.config.engine, self.home.engine_progress)
         self.metrics = Metrics(self.home.catalog, self.home.prices.currency)
 
     @property

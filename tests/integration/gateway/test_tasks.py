@@ -162,6 +162,7 @@ async def test_health_readiness_agents_and_metrics_speak(user: Client, admin: Cl
     assert (await user.call("GET", "/health")).json == {"status": "ok"}
     ready = (await user.call("GET", "/ready")).json
     assert (ready["ready"], ready["ledger"], ready["disk"], ready["queue"]) == (True, "ok", "ok", "away")
+    assert ready["engine"] == "none"
     assert isinstance((await user.call("GET", "/v1/agents")).json["agents"], list)
     assert (await user.call("GET", "/metrics")).problem == "forbidden"
     text = (await admin.call("GET", "/metrics")).body.decode()

@@ -29,6 +29,7 @@ def main(folder: Path) -> None:
     tokenizer = make_tokenizer(WORDS, 400)
     config = text_config(tokenizer, WIDTH, LAYERS)
     config.tie_word_embeddings = False  # a random model with tied ones repeats its last token
+    config.head_dim = 32  # the least that vLLM's kernels for CPUs know
     model = Qwen3ForCausalLM(config).eval()
     _speak_up(model, tokenizer)
     model.generation_config = generation(config)
