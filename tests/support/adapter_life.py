@@ -1,8 +1,15 @@
-"""Versions of adapters for tests of their life: manifests without files."""
+"""Versions of adapters for tests of their life."""
 
+from pathlib import Path
+from typing import Any
+
+from concilium.adapters.base_model import BaseModelFacts
+from concilium.adapters.bundle import Bundle
+from concilium.adapters.pack import Papers, pack
 from concilium.contracts.adapter_life import AdapterRecord, Proof
-from concilium.contracts.adapters import LISTED, Manifest, Probe, Verdict, digest_of
+from concilium.contracts.adapters import LISTED, Gate, Manifest, Probe, Verdict, VerifyReport, digest_of
 from concilium.ledger import Deed, Ledger
+from support.adapters import facts, lora_arrays, make_peft
 
 DEED = Deed("anna", "a test")
 PROBE = Probe(prompt=(1, 2, 3), continuation=(4, 5), adapter=(-0.5, -0.7), base=(-4.0, -5.0), tolerance=0.1, margin=1.0)
@@ -70,3 +77,16 @@ async def live(ledger: Ledger, adapter: str = "sport", version: str = "1.0.0") -
     line = await ledger.adapter_line(adapter)
     await ledger.promote_adapter(made.digest, line.generation, DEED)
     return await ledger.get_adapter(made.digest)
+
+
+def passing_bundle(
+    folder: Path, base: BaseModelFacts, *, seed: int = 0, probe: Probe | None = PROBE, **said: Any
+) -> Bundle:
+    """Pack a bundle whose report passes, with a probe."""
+    source = make_peft(folder.with_name(f"{folder.name}.peft"), lora_arrays(seed=seed))
+    gates = (Gate(name="behaviour", verdict=Verdict.PASS, value=0.9, limit=0.8),)
+    report = VerifyReport(verdict=Verdict.PASS, gates=gates, probe=probe)
+    written, license_file = (folder.with_name(f"{folder.name}.{kind}") for kind in ("report", "license"))
+    written.write_text(report.model_dump_json(exclude_none=True))
+    license_file.write_text("CC0 1.0 Universal\n")
+    return pack(source, folder, facts(**said), base, Papers(license_file, report=written))
