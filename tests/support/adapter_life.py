@@ -15,6 +15,11 @@ DEED = Deed("anna", "a test")
 PROBE = Probe(prompt=(1, 2, 3), continuation=(4, 5), adapter=(-0.5, -0.7), base=(-4.0, -5.0), tolerance=0.1, margin=1.0)
 
 
+def probe_of(number: int) -> Probe:
+    """Return a probe whose continuation no other number has."""
+    return PROBE.model_copy(update={"continuation": (1000 + number, 2000 + number)})
+
+
 def manifest(
     adapter: str = "sport", version: str = "1.0.0", parents: tuple[str, ...] = (), verdict: Verdict = Verdict.PASS
 ) -> Manifest:
