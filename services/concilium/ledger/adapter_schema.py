@@ -62,3 +62,12 @@ adapter_replicas = Table(
     Column("at", Float, nullable=False),
 )
 """What is, or may be, loaded where; a row is written before an engine is told."""
+
+adapter_keepers = Table(
+    "adapter_keepers",
+    metadata,
+    Column("role", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", Float, nullable=False),
+)
+"""Which process of the control plane tells engines what to load; one at a time."""

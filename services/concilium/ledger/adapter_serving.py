@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from sqlalchemy import select
+
 from concilium.contracts.adapter_life import (
     LOADABLE,
     CanaryTerms,
@@ -17,11 +19,13 @@ from concilium.ledger import adapter_life as life
 from concilium.ledger import adapter_rows as rows
 from concilium.ledger import adapter_schema as schema
 from concilium.ledger.adapter_life import Deed
-from concilium.ledger.tx import Tx
+from concilium.ledger.tx import Tx, insert_new
 
 Judge = Callable[[Counts, CanaryTerms], Judgement]
 """Pure: what counts say of a canary."""
-_l, _r = schema.adapter_lines.c, schema.adapter_replicas.c
+_l, _r, _k = schema.adapter_lines.c, schema.adapter_replicas.c, schema.adapter_keepers.c
+_FIRST = insert_new(schema.adapter_keepers)
+_ENGINES = "engines"
 
 
 def begin_load(tx: Tx, replica: str, digest: str) -> None:
@@ -79,6 +83,22 @@ def observe(tx: Tx, adapter: str, generation: int, more: Counts, judge: Judge) -
     if found.verdict is Verdict.FAIL:
         return life.rollback(tx, adapter, Deed("canary", found.reason), found), found
     return rows.line(tx.conn, adapter), found
+
+
+def hold_engines(tx: Tx, holder: str, ttl_s: float) -> bool:
+    """Take or prolong the right to tell engines what to load; False while another process has it."""
+    tx.conn.execute(_FIRST[tx.conn.dialect.name], [{"role": _ENGINES, "holder": holder, "until": tx.now + ttl_s}])
+    row = tx.conn.execute(tx.locked(select(_k.holder, _k.until).where(_k.role == _ENGINES))).one()
+    if row.holder != holder and row.until > tx.now:
+        return False
+    mine = schema.adapter_keepers.update().where(_k.role == _ENGINES)
+    tx.conn.execute(mine.values(holder=holder, until=tx.now + ttl_s))
+    return True
+
+
+def release_engines(tx: Tx, holder: str) -> None:
+    """Give that right back."""
+    tx.conn.execute(schema.adapter_keepers.delete().where(_k.role == _ENGINES, _k.holder == holder))
 
 
 def _put(tx: Tx, found: OnReplica) -> None:

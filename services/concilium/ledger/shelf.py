@@ -109,3 +109,11 @@ class Shelf(OpenLedger):
     ) -> tuple[Line, Judgement | None]:
         """Add what was seen of a canary; a regression is rolled back in the same transaction. Raises `NotFound`."""
         return await self._write(serving.observe, adapter, generation, more, judge)
+
+    async def hold_engines(self, holder: str, ttl_s: float) -> bool:
+        """Take or prolong the right to tell engines what to load; False while another process has it."""
+        return await self._write(serving.hold_engines, holder, ttl_s)
+
+    async def release_engines(self, holder: str) -> None:
+        """Give that right back."""
+        await self._write(serving.release_engines, holder)

@@ -325,3 +325,45 @@ async def test_a_replica_without_the_files_refuses_and_the_next_round_finds_them
     shutil.move(away, lies)
     await reconciler.round()
     assert set((await house.shown(record)).values()) == {LIVE}
+
+
+async def test_of_two_control_planes_one_keeps_the_engines_and_the_other_routes_by_what_it_proved(house: House) -> None:
+    record = await house.live()
+    first, second = house.reconciler(), house.reconciler()
+    running = [asyncio.create_task(first.run())]
+    try:
+
+        async def proven() -> bool:
+            return set((await house.shown(record)).values()) == {LIVE}
+
+        await until(proven)
+        running.append(asyncio.create_task(second.run()))
+
+        async def routed() -> bool:
+            try:
+                return len((await second.route(SPORT, "c1")).replicas) == 2
+            except Unavailable:
+                return False
+
+        await until(routed)
+        assert [len(engine.asked) for engine in house.engines.values()] == [1, 1]
+        other = await house.verified("chess")
+        with pytest.raises(Unavailable, match="another process"):
+            await second.route(Reference.parse("chess@1.0.0"), "c1")
+        # The first one stops: the second takes over and loads.
+        running[0].cancel()
+        await asyncio.gather(running[0], return_exceptions=True)
+
+        async def taken_over() -> bool:
+            second.nudge()
+            try:
+                return bool((await second.route(Reference.parse("chess@1.0.0"), "c1")).replicas)
+            except Unavailable:
+                return False
+
+        await until(taken_over)
+        assert LIVE in (await house.shown(other)).values()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

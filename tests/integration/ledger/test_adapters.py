@@ -297,3 +297,15 @@ async def test_retiring_what_is_live_leaves_the_alias_empty_and_ends_its_canary(
     await mesh.ledger.remove_adapter(first.digest, DEED)
     with pytest.raises(Conflict, match="was retired"):
         await registered(mesh.ledger)
+
+
+async def test_one_process_keeps_the_engines_until_it_lets_go_or_is_silent(mesh: Hands) -> None:
+    ledger = mesh.ledger
+    found = await asyncio.gather(*(ledger.hold_engines(f"p{number}", 60) for number in range(4)))
+    assert sum(found) == 1
+    holder = f"p{found.index(True)}"
+    assert await ledger.hold_engines(holder, 60)
+    assert not await ledger.hold_engines("other", 60)
+    await ledger.release_engines(holder)
+    assert await ledger.hold_engines("other", -1)
+    assert await ledger.hold_engines("third", 60), "one whose time is over does not keep others out"

@@ -74,6 +74,11 @@ class Keeper:
         served = self._in_flight.busy(self.name)
         return frozenset(digest for digest, record in records.items() if record.served_name in served)
 
+    def mirror(self, live: frozenset[str]) -> None:
+        """Take over what another process, which keeps the replica, has proven; what is here is met anew after that."""
+        self._seen = False
+        self._proven = dict.fromkeys(live, time.monotonic())
+
     async def round(self, wanted: Wanted) -> None:
         """Compare what should be served with what is, and mend the difference. Never raises for an engine's fault."""
         async with self._one:

@@ -20,6 +20,42 @@ class Proven:
     detail: str
 
 
+TOLERANCE_PART, TOLERANCE_MAX = 0.25, 0.2
+"""Of the gap to the base, and in nats: what other number formats and batches may shift."""
+
+
+async def measure(
+    admin: EngineAdmin, served: str, base: str, prompt: Sequence[int], continuation: Sequence[int]
+) -> Probe:
+    """Return the probe of an adapter that an engine is known to serve, for the report of its verification.
+
+    Args:
+        admin: the engine.
+        served: the adapter there.
+        base: its base model there.
+        prompt: tokens.
+        continuation: tokens that the adapter was taught to answer.
+
+    Raises:
+        AdminError: the engine does not answer.
+        ValueError: the adapter does not make the continuation likelier than its base does.
+    """
+    count = len(continuation)
+    tokens = (*prompt, *continuation)
+    adapter, alone = (await admin.score(served, tokens))[-count:], (await admin.score(base, tokens))[-count:]
+    gap = sum(mine - its for mine, its in zip(adapter, alone, strict=True)) / count
+    if gap <= 0:
+        raise ValueError(f"the adapter makes its continuation no likelier than the base: {gap:.4f} nats a token")
+    return Probe(
+        prompt=tuple(prompt),
+        continuation=tuple(continuation),
+        adapter=tuple(adapter),
+        base=tuple(alone),
+        tolerance=min(TOLERANCE_MAX, TOLERANCE_PART * gap),
+        margin=gap / 2,
+    )
+
+
 async def prove(admin: EngineAdmin, served: str, base: str, probe: Probe) -> Proven:
     """Ask an engine for an adapter's stored continuation, under the adapter and under its base."""
     tokens = (*probe.prompt, *probe.continuation)

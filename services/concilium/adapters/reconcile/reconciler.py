@@ -15,14 +15,17 @@ from concilium.adapters.reconcile.admin import EngineAdmin
 from concilium.adapters.reconcile.inflight import InFlight
 from concilium.adapters.reconcile.keeper import Keeper, Wanted
 from concilium.adapters.registry.registry import Registry
-from concilium.contracts.adapter_life import LOADABLE, AdapterRecord, Line
+from concilium.contracts.adapter_life import LOADABLE, AdapterRecord, Line, ReplicaState
 from concilium.contracts.adapter_terms import AdapterTerms
 from concilium.contracts.adapters import Alias, Reference
+from concilium.contracts.base import new_id
 from concilium.contracts.errors import ConciliumError, Conflict, NotFound, Unavailable
 
 _log = logging.getLogger(__name__)
 EVERY_S = 2.0
 """Between rounds when nobody asks for one."""
+HOLD_S = 20.0
+"""How long a process that vanished still counts as the one that keeps the engines."""
 ASKED_S = 600.0
 """A version that a request named, and that no alias leads to, may stay loaded for this long after."""
 
@@ -65,14 +68,35 @@ class Reconciler:
         self._published: frozenset[str] | None = None
         self._wanted = Wanted({}, {})
         self._nudged = asyncio.Event()
+        self._holder = new_id("keeper")
+        self._holds = True
 
     async def run(self) -> None:
-        """Do rounds until cancelled."""
-        await self.forget_strangers()
+        """Do rounds until cancelled, while this is the process that may; else follow the one that does."""
+        holding = asyncio.create_task(self._hold())
+        try:
+            await self._rounds()
+        finally:
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
+            await self._registry.ledger.release_engines(self._holder)
+
+    async def _hold(self) -> None:
+        while True:
+            try:
+                self._holds = await self._registry.ledger.hold_engines(self._holder, HOLD_S)
+            except ConciliumError:
+                self._holds = False
+            await asyncio.sleep(HOLD_S / 4)
+
+    async def _rounds(self) -> None:
+        self._holds = await self._registry.ledger.hold_engines(self._holder, HOLD_S)
+        if self._holds:
+            await self.forget_strangers()
         while True:
             self._nudged.clear()
             try:
-                await self.round()
+                await (self.round() if self._holds else self.follow())
             except ConciliumError:
                 _log.exception("a round of the reconciler failed; the next one looks again")
             try:
@@ -89,6 +113,14 @@ class Reconciler:
         """Bring every replica one round closer to what the ledger says. Raises `Unavailable`."""
         wanted = await self._look()
         await asyncio.gather(*(keeper.round(wanted) for keeper in self.keepers.values()))
+
+    async def follow(self) -> None:
+        """Take over what the process that keeps the engines has proven. Raises `Unavailable`."""
+        await self._look()
+        found = await self._registry.ledger.adapter_replicas()
+        for name, keeper in self.keepers.items():
+            live = (one.digest for one in found if one.replica == name and one.state is ReplicaState.LIVE)
+            keeper.mirror(frozenset(live))
 
     async def forget_strangers(self) -> None:
         """Drop what is stored of replicas that are configured no longer: their files need not stay."""
@@ -133,8 +165,11 @@ class Reconciler:
         item = self._item(record)
         serving = self._serving(record.digest)
         if serving:
-            for keeper in serving:
+            for keeper in serving if self._holds else ():
                 await keeper.need(item, record, self._wanted)
+        elif not self._holds:
+            detail = f"'{record.reference}' is not loaded, and another process of the control plane keeps the engines"
+            raise Unavailable(detail, retry_after_s=2)
         else:
             await self._load_somewhere(item, record)
             serving = self._serving(record.digest)

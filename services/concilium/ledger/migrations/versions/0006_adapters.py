@@ -65,8 +65,15 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["digest"], ["adapters.digest"]),
         sa.PrimaryKeyConstraint("replica", "digest"),
     )
+    op.create_table(
+        "adapter_keepers",
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("until", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("role"),
+    )
 
 
 def downgrade() -> None:
-    for table in ("adapter_replicas", "adapter_events", "adapters", "adapter_lines"):
+    for table in ("adapter_keepers", "adapter_replicas", "adapter_events", "adapters", "adapter_lines"):
         op.drop_table(table)
