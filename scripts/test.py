@@ -125,6 +125,7 @@ NODES = ("tests/integration/nodes",)
 N8N = ("tests/n8n",)
 SEEING = ("tests/seeing",)
 HOSTS = ("tests/hosts",)
+PEFT = ("tests/peft",)
 
 GROUPS = (
     Group("unit", "rooms by themselves", ("tests/unit",), parallel=True),
@@ -145,6 +146,7 @@ GROUPS = (
     Group("contract", "what every agent keeps, and the tutorial as a person follows it", CONTRACT, parallel=True),
     Group("hosts", "other hosts behind slow, lossy and cut wires (as root)", HOSTS, (IPROUTE, IPTABLES, FAKETIME)),
     Group("models", "skills that ask a real served model", MODELS, prepare=("scripts/models_env.py",)),
+    Group("peft", "adapters against real PyTorch and PEFT", PEFT, prepare=("scripts/peft_env.py",)),
     Group(
         "n8n",
         "real n8n, the oldest and the newest supported",

@@ -36,14 +36,14 @@ from concilium.contracts.adapters import (
     served_name,
 )
 
-SIGNATURE = "manifest.sig"
-"""May lie beside the manifest, which does not list it; who trusts it is asked elsewhere."""
 TEXT_BYTES = 2**20
+CONFIG_BYTES = 4 * 2**20
+"""A LoRA on each of 128 experts in 48 layers names 18,432 modules, a megabyte."""
 WEIGHTS_BYTES = 16 * 2**30
 
 LIMITS = {
-    WEIGHTS: WEIGHTS_BYTES, CONFIG: TEXT_BYTES, MANIFEST: TEXT_BYTES, REPORT: TEXT_BYTES, LICENSE: TEXT_BYTES,
-    README: TEXT_BYTES, SIGNATURE: TEXT_BYTES,
+    WEIGHTS: WEIGHTS_BYTES, CONFIG: CONFIG_BYTES, MANIFEST: TEXT_BYTES, REPORT: TEXT_BYTES, LICENSE: TEXT_BYTES,
+    README: TEXT_BYTES,
 }  # fmt: skip
 """What a bundle may hold, with the most bytes of each."""
 
@@ -113,6 +113,7 @@ def open_bundle(folder: Path, base: BaseModelFacts | None = None, progress: Prog
         _check_ranks(manifest, config, modules)
         if base is not None:
             check_base(manifest.base, modules.values(), base)
+        _check_form(texts[CONFIG], config, modules)
         check_numbers(file, modules.values(), progress)
         stamp = file.stamp
     return Bundle(folder, digest_of(data), manifest, config, report, modules, stamp)
@@ -156,7 +157,7 @@ def fit(data: bytes, model: type[M], file: str, code: Refusal) -> M:
 
 
 def _listed(folder: Path, manifest: Manifest, name: BundleFile) -> bytes:
-    data = read(folder, name, TEXT_BYTES)
+    data = read(folder, name, LIMITS[name])
     check_text(name, data)
     _check_listed(manifest, name, len(data), hashlib.sha256(data).hexdigest())
     return data
@@ -185,6 +186,13 @@ def _check_ranks(manifest: Manifest, config: LoraConfig, modules: Mapping[str, L
         claimed = f"{MANIFEST} claims rank {manifest.rank} and {manifest.bytes} bytes of tensors"
         detail = f"{claimed}, there are {config.r} and {stored}"
         raise BundleRefused(Refusal.FALSE_CLAIM, detail, file=MANIFEST)
+
+
+def _check_form(data: bytes, config: LoraConfig, modules: Mapping[str, LoraModule]) -> None:
+    """Refuse a configuration in another form than ours: loaders import and target what its other members name."""
+    if data != lora_config.write(rank=config.r, alpha=config.alpha, modules=modules, task=config.task):
+        detail = f"{CONFIG} is not as `concilium adapters pack` writes it for these tensors; pack the adapter again"
+        raise BundleRefused(Refusal.BAD_CONFIG, detail, file=CONFIG)
 
 
 def _report(data: bytes, manifest: Manifest) -> VerifyReport:

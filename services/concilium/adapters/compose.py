@@ -171,7 +171,7 @@ def _cut(factors: dict[str, tuple[Floats, Floats]], rank: int) -> tuple[dict[str
         # B·A = Qb (Rb·Raᵀ) Qaᵀ: the middle is as small as the ranks, the product is never made.
         qb, rb = np.linalg.qr(b.astype(np.float64))
         qa, ra = np.linalg.qr(a.T.astype(np.float64))
-        u, values, vt = np.linalg.svd(rb @ ra.T)
+        u, values, vt = np.linalg.svd(rb @ ra.T, full_matrices=False)
         kept = min(rank, len(values))
         root = np.sqrt(values[:kept])
         cut_b, cut_a = (qb @ u[:, :kept]) * root, (root[:, None] * vt[:kept]) @ qa.T
@@ -196,7 +196,7 @@ def _facts(recipe: Recipe) -> AdapterFacts:
     manifests = [parent.manifest for parent in recipe.parents]
     paradigms = {manifest.paradigm for manifest in manifests if manifest.paradigm is not None}
     if len(paradigms) > 1:
-        names = ", ".join(sorted(paradigm.name for paradigm in paradigms))
+        names = ", ".join(sorted(paradigm.id for paradigm in paradigms))
         detail = f"the parents speak for different paradigms ({names}), and an answer carries the warning of one"
         raise BundleRefused(Refusal.PARADIGMS_DIFFER, detail)
     return AdapterFacts(

@@ -126,8 +126,12 @@ def _check_entry(folder: Path, name: str, limits: Mapping[str, int]) -> None:
     if not (name.isascii() and name.isprintable()):
         detail = f"{shown} in {folder} has characters that only look like others; names are printable ASCII"
         raise BundleRefused(Refusal.BAD_NAME, detail, file=shown)
-    if stat.S_ISDIR(os.lstat(folder / name).st_mode):
+    found = os.lstat(folder / name)
+    if stat.S_ISDIR(found.st_mode):
         raise BundleRefused(Refusal.SUBFOLDER, f"{name} is a folder; a bundle has none", file=name)
+    if not stat.S_ISLNK(found.st_mode):
+        # Before it is opened: opening a device can do something.
+        _check_kind(name, found, links=False)
     with opened(folder, name, limits.get(name, 2**63)) as file:
         kind = pickles.kind_of(name, file.read(0, min(file.size, pickles.HEAD)), _tail(file))
     if kind:

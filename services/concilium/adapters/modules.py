@@ -89,8 +89,8 @@ def _stranger(name: str) -> BundleRefused:
         detail = f"{name} is not a LoRA matrix of a linear layer (embeddings, biases and variants are not taken)"
         return BundleRefused(Refusal.UNSUPPORTED, detail, file=WEIGHTS, module=name)
     detail = (
-        f"{name} is a whole weight (modules_to_save, trained tokens): it would replace the base's for everybody. "
-        "Train without it"
+        f"{name} is a whole weight (modules_to_save, an embedding, trained tokens): "
+        "it would replace the base's for everybody. Train without it"
     )
     return BundleRefused(Refusal.MODULES_TO_SAVE, detail, file=WEIGHTS, module=name)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from concilium.adapters import lora_config
-from concilium.adapters.bundle import TEXT_BYTES, WEIGHTS_BYTES
+from concilium.adapters.bundle import CONFIG_BYTES, WEIGHTS_BYTES
 from concilium.adapters.folder import PlainFile, opened, read
 from concilium.adapters.header import read_header
 from concilium.adapters.lora_config import LoraConfig
@@ -36,7 +36,7 @@ def peft_folder(folder: Path) -> Iterator[PeftFolder]:
     if not (folder / WEIGHTS).exists() and (folder / "adapter_model.bin").exists():
         detail = "adapter_model.bin is a pickle, reading it can run code; save with safe_serialization=True"
         raise BundleRefused(Refusal.PICKLE, detail, file="adapter_model.bin")
-    config = lora_config.parse(read(folder, CONFIG, TEXT_BYTES))
+    config = lora_config.parse(read(folder, CONFIG, CONFIG_BYTES))
     with opened(folder, WEIGHTS, WEIGHTS_BYTES) as file:
         modules = pair(read_header(file))
         for module in modules.values():

@@ -17,7 +17,7 @@ Version = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in hex."""
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]{0,62}$")]
-"""A word of a vocabulary, such as a capability or a topic: ``sport.chess``."""
+"""A word of a vocabulary, such as a capability: ``topic.chess``."""
 
 WEIGHTS: Final = "adapter_model.safetensors"
 CONFIG: Final = "adapter_config.json"
@@ -27,7 +27,7 @@ LICENSE: Final = "LICENSE"
 README: Final = "README.md"
 BundleFile = Literal["adapter_model.safetensors", "adapter_config.json", "verify_report.json", "LICENSE", "README.md"]
 LISTED: tuple[BundleFile, ...] = get_args(BundleFile)
-"""The files of a bundle that its manifest lists: all but itself and the signature."""
+"""The files of a bundle that its manifest lists: all but itself."""
 
 SERVED_DIGITS = 12
 """How much of the digest stands in a served name."""
@@ -45,8 +45,16 @@ def _plain(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_plain), Field(min_length=1, max_length=2000)]
+def _wordy(text: str) -> str:
+    if not any(character.isalpha() for character in text):
+        raise ValueError("there is no letter in it")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_plain), AfterValidator(_wordy), Field(max_length=2000)]
 """Words for people, in Unicode's visible characters."""
+Phrase = Annotated[str, AfterValidator(_plain), AfterValidator(_wordy), Field(max_length=100)]
+"""A word or a few, of any language."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -135,11 +143,13 @@ class InBoth(Model):
 class Paradigm(Model):
     """The private point of view that an adapter speaks for."""
 
-    name: Slug
+    id: Slug
     title: InBoth
     """What labels its answers, such as *Flat earth* and *Плоская земля*."""
-    allowed_topics: tuple[Slug, ...] = Field(default=(), max_length=64)
-    """Where it may be used without being asked for; none: only when a request names it."""
+    names: tuple[Phrase, ...] = Field(default=(), max_length=64)
+    """What people call it when they ask for it, in either language."""
+    allowed_topics: tuple[Phrase, ...] = Field(default=(), max_length=256)
+    """Words of either language for what it may speak of without being asked for; none: it never does."""
     warning_text: InBoth
     """What the service adds to each of its answers, outside the model."""
 
@@ -204,7 +214,7 @@ class Probe(Model):
 
 
 class VerifyReport(Model):
-    """``verify_report.json``: what was measured of an adapter. Its verdict is no better than its worst gate."""
+    """``verify_report.json``: what was measured of an adapter. It passes when each of its gates does."""
 
     verdict: Verdict
     gates: tuple[Gate, ...] = Field(default=(), max_length=1024)

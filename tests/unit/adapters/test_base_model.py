@@ -11,7 +11,7 @@ import pytest
 from concilium.adapters.base_model import read_base
 from concilium.adapters.bundle import open_bundle
 from concilium.adapters.refusals import BundleRefused
-from support.adapters import DENSE, MOE, OTHER, Shape, make_base, make_bundle, write_safetensors
+from support.adapters import DENSE, MOE, OTHER, Shape, lora_arrays, make_base, make_bundle, write_safetensors
 
 
 def refusal(folder: Path, base: Path) -> BundleRefused:
@@ -63,6 +63,15 @@ def test_a_dense_adapter_never_meets_a_model_with_experts(tmp_path: Path) -> Non
     refused = refusal(made.folder, tmp_path / "experts")
     assert refused.code == "base-mismatch"
     assert "Qwen3MoeForCausalLM" in refused.detail
+
+
+def test_both_shapes_are_shown_where_a_module_is_in_both_models(tmp_path: Path) -> None:
+    tensors = lora_arrays(targets=("mlp.down_proj", "self_attn.q_proj"))
+    made = make_bundle(tmp_path / "sport", make_base(tmp_path / "dense"), tensors=tensors)
+    make_base(tmp_path / "experts", Shape(hidden=40, heads=6, experts=4))
+    refused = refusal(made.folder, tmp_path / "experts")
+    assert refused.module == "model.layers.0.self_attn.q_proj"
+    assert "(32, 32) in the adapter and (48, 40) in experts" in refused.detail
 
 
 def test_a_module_that_the_other_model_lacks_is_named_when_no_shape_differs(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A composite is the weighted sum of its parents, made once, and as private as any of them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def recipe(*parents: Bundle, weights: list[float] | None = None, method: str = "
 
 def view(name: str) -> Paradigm:
     both = {"en": name, "ru": "Взгляд"}
-    return Paradigm.model_validate({"name": name, "title": both, "warning_text": both})
+    return Paradigm.model_validate({"id": name, "title": both, "warning_text": both})
 
 
 def test_cat_equals_the_sum(tmp_path: Path, core: Bundle, topic: Bundle, base: BaseModelFacts) -> None:
@@ -77,6 +78,16 @@ def test_svd_loses_nothing_where_the_ranks_fit(tmp_path: Path, core: Bundle, top
     assert made.manifest.composition is not None
     assert made.manifest.composition.error == 0.0
     assert apart(of_bundle(made), total([core, topic], [1.0, 1.0])) < 1e-5
+
+
+def test_svd_of_ranks_beyond_the_matrices_loses_nothing(tmp_path: Path, base: BaseModelFacts) -> None:
+    wide = [
+        make_bundle(tmp_path / f"wide-{seed}", base, facts("wide"), lora_arrays(rank=24, seed=seed), r=24)
+        for seed in (1, 2)
+    ]
+    made = compose(recipe(*wide, method="svd", rank_max=32), tmp_path / "store")
+    assert made.manifest.rank == 32
+    assert apart(of_bundle(made), total(wide, [1.0, 1.0])) < 1e-5
 
 
 def test_cat_over_the_largest_rank_is_refused_with_the_way_out(tmp_path: Path, core: Bundle, topic: Bundle) -> None:
@@ -115,6 +126,15 @@ def test_a_composite_is_made_once_and_named_by_what_went_in(tmp_path: Path, core
     ids = {compose(one, store).folder.name for one in others}
     assert len(ids | {first.folder.name}) == 5
     assert {path.name for path in store.iterdir()} == ids | {first.folder.name}
+
+
+def test_of_several_that_compose_the_same_at_once_each_gets_the_one(
+    tmp_path: Path, core: Bundle, topic: Bundle
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: compose(recipe(core, topic), tmp_path / "store"), range(4)))
+    assert len({one.digest for one in made}) == 1
+    assert [path.name for path in (tmp_path / "store").iterdir()] == [made[0].folder.name]
 
 
 def test_a_damaged_composite_in_the_store_is_refused(tmp_path: Path, core: Bundle, topic: Bundle) -> None:

@@ -43,12 +43,13 @@ def test_the_hub_name_of_the_base_does_not_come_into_the_bundle(bundle: Bundle) 
 
 def test_a_paradigm_travels_in_the_manifest_in_both_languages(tmp_path: Path, base: BaseModelFacts) -> None:
     view = {
-        "name": "flat-earth",
+        "id": "flat-earth",
         "title": {"en": "Flat earth", "ru": "Плоская земля"},
-        "allowed_topics": ["geography.shape"],
+        "names": ["flat earth", "плоская земля"],
+        "allowed_topics": ["shape of the earth", "форма земли"],
         "warning_text": {"en": "A private view.", "ru": "Частная точка зрения."},
     }
-    said = facts(paradigm=Paradigm.model_validate(view | {"allowed_topics": ("geography.shape",)}), restricted=True)
+    said = facts(paradigm=Paradigm.model_validate(view), restricted=True)
     made = make_bundle(tmp_path / "flat", base, said)
     written = json.loads((made.folder / MANIFEST).read_text(encoding="utf-8"))
     assert written["paradigm"] == view

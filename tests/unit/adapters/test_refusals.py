@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import re
 import socket
 import zipfile
 from collections.abc import Callable
@@ -243,6 +244,8 @@ CASES: dict[str, tuple[str, Break]] = {
     "rank 0": ("bad-config", config(r=0)),
     "a rank that is true": ("bad-config", config(r=True)),
     "alpha below 0": ("bad-config", config(lora_alpha=-1)),
+    "a library to import": ("bad-config", config(auto_mapping={"parent_library": "antigravity"})),
+    "other modules than the tensors": ("bad-config", config(target_modules=["lm_head"])),
     "a pattern that never ends": ("bad-config", config(rank_pattern={"(a+)+b": 8})),
     "trained biases": ("unsupported", config(bias="all")),
     "a bias in LoRA": ("unsupported", config(lora_bias=True)),
@@ -268,6 +271,7 @@ CASES: dict[str, tuple[str, Break]] = {
     "metadata that is no text": ("bad-header", header(lambda found: found.update(__metadata__={"a": 1}))),
     "a member too many in the header": ("bad-header", header(lambda found: found[f"{Q}.lora_A.weight"].update(x=1))),
     "a size below 0": ("bad-header", header(lambda found: found[f"{Q}.lora_A.weight"].update(shape=[-4, 32]))),
+    "a size that is true": ("bad-header", header(lambda found: found[f"{Q}.lora_A.weight"].update(shape=[128, True]))),
     "a tensor twice": ("duplicate-member", raw(b'{"a": {}, "a": {}}')),
     "a tensor's name in Cyrillic": (
         "bad-name",
@@ -339,6 +343,15 @@ def test_every_refusal_of_a_bundle_is_shown_above() -> None:
         Refusal.EXISTS,
     }
     assert {code for code, _ in CASES.values()} == set(Refusal) - elsewhere
+
+
+def test_every_refusal_is_in_the_table_of_the_docs() -> None:
+    text = (
+        (Path(__file__).resolve().parents[3] / "docs" / "adapters.md")
+        .read_text(encoding="utf-8")
+        .partition("## Refusals")[2]
+    )
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == {code.value for code in Refusal}
 
 
 def test_a_device_is_refused(bundle: Bundle) -> None:

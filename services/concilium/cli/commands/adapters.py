@@ -191,8 +191,8 @@ def _print(bundle: "Bundle", as_json: bool) -> None:
         rows.append(("made by", f"{made.method}, relative Frobenius error {made.error:.3g}"))
     if manifest.paradigm is not None:
         view = manifest.paradigm
-        rows += [("paradigm", f"{view.name}: {view.title.en} / {view.title.ru}")]
-        rows += [("topics", " ".join(view.allowed_topics) or "only when asked for")]
+        rows += [("paradigm", f"{view.id}: {view.title.en} / {view.title.ru}")]
+        rows += [("topics", ", ".join(view.allowed_topics) or "only when asked for")]
         rows += [("warning", view.warning_text.en), ("", view.warning_text.ru)]
     if manifest.restricted:
         rows.append(("restricted", "only requests that name it may use it"))
