@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from concilium.adapters.bundle import LIMITS, SIGNATURE
+from concilium.adapters.bundle import LIMITS
 from concilium.adapters.folder import opened
 from concilium.adapters.registry.store import AdapterStore
 from concilium.contracts.adapters import LISTED, MANIFEST
@@ -88,9 +88,7 @@ def opened_parcel(source: Path, scratch: Path) -> Iterator[list[Path]]:
 
 
 def _add(tar: tarfile.TarFile, folder: Path) -> None:
-    for name in (MANIFEST, *LISTED, SIGNATURE):
-        if name == SIGNATURE and not (folder / name).exists():
-            continue
+    for name in (MANIFEST, *LISTED):
         with opened(folder, name, LIMITS[name]) as file, os.fdopen(os.dup(file.descriptor), "rb") as content:
             info = tarfile.TarInfo(f"{folder.name}/{name}")
             info.size, info.mode = file.size, 0o444

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from concilium.adapters.base_model import BaseModelFacts
-from concilium.adapters.bundle import LIMITS, SIGNATURE, TEXT_BYTES, Bundle, open_bundle
+from concilium.adapters.bundle import LIMITS, TEXT_BYTES, Bundle, open_bundle
 from concilium.adapters.folder import opened, read, scan
 from concilium.adapters.refusals import BundleRefused, Refusal
 from concilium.adapters.writing import new_folder
@@ -52,7 +52,7 @@ class AdapterStore:
                     raise
                 self.remove(digest)  # damaged where it lay: the new copy takes its place
         with new_folder(target) as folder:
-            for name in (*LISTED, MANIFEST, *([SIGNATURE] if (source / SIGNATURE).exists() else [])):
+            for name in (*LISTED, MANIFEST):
                 _copy(source, folder, name)
             bundle = open_bundle(folder, base)
             if bundle.digest != digest:
