@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from concilium.adapters.canary.observer import Observer
+from concilium.adapters.canary.share import gets_canary
 from concilium.adapters.canary.watch import Seen
 from concilium.contracts.adapters import Alias, Reference
 from concilium.contracts.errors import Unavailable
@@ -25,7 +26,7 @@ async def test_a_canary_that_fails_is_rolled_back_with_the_reason_and_leaves_the
         for number in range(400):
             route = await reconciler.route(SPORT, f"c{number}")
             bad = route.record.digest == second.digest
-            observer.saw(route.line, Seen(f"c{number}", error=bad, latency_s=0.1))
+            observer.saw(route.line, route.record.digest, Seen(f"c{number}", error=bad, latency_s=0.1))
             if number % 20 == 0:
                 await observer.flush()
         line = await house.registry.line("sport")
@@ -53,7 +54,9 @@ async def test_a_canary_that_is_as_good_stays_and_can_be_promoted(house: House) 
     await reconciler.round()
     for number in range(100):
         route = await reconciler.route(SPORT, f"c{number}")
-        observer.saw(route.line, Seen(f"c{number}", error=number % 10 == 0, latency_s=0.1, score=0.9))
+        observer.saw(
+            route.line, route.record.digest, Seen(f"c{number}", error=number % 10 == 0, latency_s=0.1, score=0.9)
+        )
     await observer.flush()
     canary = (await house.registry.line("sport")).canary
     assert canary is not None
@@ -66,10 +69,12 @@ async def test_a_canary_that_is_as_good_stays_and_can_be_promoted(house: House) 
 async def test_what_the_ledger_cannot_take_now_is_counted_the_next_time(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await house.live()
-    await house.canary(await house.verified(version="2.0.0"))
-    observer = Observer(house.registry, lambda: None)
-    observer.saw(await house.registry.line("sport"), Seen("c1", error=True))
+    first, second = await house.live(), await house.verified(version="2.0.0")
+    await house.canary(second)
+    observer, line = Observer(house.registry, lambda: None), await house.registry.line("sport")
+    served = {False: first.digest, True: second.digest}
+    observer.saw(line, served[gets_canary(line, "c1")], Seen("c1", error=True))
+    observer.saw(line, served[not gets_canary(line, "c2")], Seen("c2", error=True))  # not what its draw says
 
     async def away(*_: object) -> None:
         raise Unavailable("the database cannot be used now")

@@ -262,6 +262,9 @@ async def test_more_adapters_than_slots_are_loaded_on_demand_and_never_more_at_o
             for name in route.replicas:
                 assert record.served_name in house.engines[name].loaded
     assert all(engine.most <= 2 for engine in house.engines.values())
+    where = {name: found.where for name, found in (await reconciler.why(Reference.parse("a4@live"))).items()}
+    assert where == {name: "gpu" if records[-1].served_name in engine.loaded else "ram"
+                     for name, engine in house.engines.items()}  # fmt: skip
 
 
 async def test_when_every_slot_is_busy_the_caller_is_told_to_come_again(house: House) -> None:
@@ -327,7 +330,9 @@ async def test_a_replica_without_the_files_refuses_and_the_next_round_finds_them
     assert set((await house.shown(record)).values()) == {LIVE}
 
 
-async def test_of_two_control_planes_one_keeps_the_engines_and_the_other_routes_by_what_it_proved(house: House) -> None:
+async def test_of_two_control_planes_one_keeps_the_engines_and_the_other_routes_by_what_it_proved(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = await house.live()
     first, second = house.reconciler(), house.reconciler()
     running = [asyncio.create_task(first.run())]
@@ -363,6 +368,9 @@ async def test_of_two_control_planes_one_keeps_the_engines_and_the_other_routes_
 
         await until(taken_over)
         assert LIVE in (await house.shown(other)).values()
+        monkeypatch.setattr(keeper, "PROVE_AGAIN_S", 0.0)
+        await second.round()
+        assert set((await house.shown(record)).values()) == {LIVE}, "what the first one proved is proven anew"
     finally:
         for task in running:
             task.cancel()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from concilium.adapters.canary.sequential import judge
+from concilium.adapters.canary.share import gets_canary
 from concilium.adapters.canary.watch import Seen, Watch
 from concilium.adapters.registry.registry import Registry
 from concilium.contracts.adapter_life import Counts, Line
@@ -24,9 +25,17 @@ class Observer:
         self._rolled_back = rolled_back
         self._watches: dict[str, Watch] = {}
 
-    def saw(self, line: Line | None, answer: Seen) -> None:
-        """Count an answer; ``line`` is its route's."""
-        if line is not None and line.canary is not None:
+    def saw(self, line: Line | None, digest: str, answer: Seen) -> None:
+        """Count an answer of a context that was given what its draw says: others would say nothing of chance.
+
+        Args:
+            line: of the answer's route.
+            digest: of the version that answered.
+            answer: how it went.
+        """
+        if line is None or line.canary is None:
+            return
+        if gets_canary(line, answer.context) == (digest == line.canary.digest):
             self._watches.setdefault(line.id, Watch()).saw(line, answer)
 
     async def run(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from concilium.adapters.place import planner
 from concilium.adapters.place.state import Budget, Item, Move, Replica
+from concilium.adapters.place.why import Placed, why
 from concilium.adapters.reconcile.admin import AdminError, EngineAdmin
 from concilium.adapters.reconcile.inflight import InFlight
 from concilium.adapters.reconcile.probe import prove
@@ -73,6 +74,11 @@ class Keeper:
         """Return what has requests under way, by digest."""
         served = self._in_flight.busy(self.name)
         return frozenset(digest for digest, record in records.items() if record.served_name in served)
+
+    def why(self, record: AdapterRecord) -> Placed:
+        """Return where an adapter is on the replica and what keeps it there."""
+        served = self._in_flight.busy(self.name)
+        return why(self.state, record.digest, {record.digest} if record.served_name in served else ())
 
     def mirror(self, live: frozenset[str]) -> None:
         """Take over what another process, which keeps the replica, has proven; what is here is met anew after that."""
@@ -163,6 +169,7 @@ class Keeper:
         try:
             if digest not in self._proven:
                 await self._ledger.begin_load(self.name, digest)
+            if not there or digest not in self._probes:
                 self._probes[digest] = await self._checked(digest)
             if not there:
                 await self._load(record)

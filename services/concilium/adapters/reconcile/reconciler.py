@@ -11,6 +11,7 @@ import aiohttp
 
 from concilium.adapters.canary.share import alias_for
 from concilium.adapters.place.state import Item
+from concilium.adapters.place.why import Placed
 from concilium.adapters.reconcile.admin import EngineAdmin
 from concilium.adapters.reconcile.inflight import InFlight
 from concilium.adapters.reconcile.keeper import Keeper, Wanted
@@ -149,6 +150,11 @@ class Reconciler:
             if alias is reference.at:
                 raise
         return await self._reach(await self._record(line, Alias.LIVE), line)  # a canary that nobody serves yet
+
+    async def why(self, reference: Reference) -> dict[str, Placed]:
+        """Return, for each replica, where a version is and what keeps it there. Raises `NotFound`."""
+        record = await self._registry.ledger.find_adapter(reference)
+        return {name: keeper.why(record) for name, keeper in self.keepers.items()}
 
     async def _record(self, line: Line, alias: Alias) -> AdapterRecord:
         digest = line.alias(alias)
