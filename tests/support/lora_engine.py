@@ -45,6 +45,8 @@ class LoraEngine:
     noise: float = 0.0
     """What every log-probability is off by."""
     refuse_loads: bool = False
+    loads_wait: asyncio.Event | None = None
+    """Loads are not done before it is set."""
     most: int = 0
     """The most adapters that were ever loaded at once."""
 
@@ -66,6 +68,8 @@ class LoraEngine:
         body = await request.json()
         name, path = body["lora_name"], Path(body["lora_path"])
         self.asked.append(f"load {name}")
+        if self.loads_wait is not None:
+            await self.loads_wait.wait()
         if self.refuse_loads:
             return _error(400, "no room")
         if name in self.loaded:

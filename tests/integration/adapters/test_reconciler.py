@@ -51,6 +51,26 @@ async def test_after_an_engine_restart_its_adapters_are_back_and_proven_anew(hou
     assert await house.shown(record) == {"one": LIVE, "two": LIVE}
 
 
+async def test_while_a_restarted_engine_loads_again_nothing_is_sent_to_it(house: House) -> None:
+    record = await house.live()
+    reconciler = house.reconciler()
+    await reconciler.round()
+    engine = house.engines["one"]
+    engine.restart()
+    engine.loads_wait = asyncio.Event()
+    loading = asyncio.create_task(reconciler.round())
+
+    async def asked_again() -> bool:
+        return len(engine.asked) == 2
+
+    await until(asked_again)
+    assert await house.shown(record) == {"one": ReplicaState.LOADING, "two": LIVE}
+    assert (await reconciler.route(SPORT, "c1")).replicas == ("two",)
+    engine.loads_wait.set()
+    await loading
+    assert (await reconciler.route(SPORT, "c1")).replicas == ("one", "two")
+
+
 async def test_a_load_whose_answer_was_lost_is_found_done_and_proven(house: House) -> None:
     house.engines["one"].lose_answers = 1
     record = await house.live()

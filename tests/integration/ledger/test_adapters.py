@@ -200,6 +200,11 @@ async def test_a_regression_rolls_back_in_the_transaction_that_counts_it_with_th
     line, found = await mesh.ledger.observe_canary("sport", seen, BAD, says(Verdict.FAIL))
     assert found is None
     assert line.live is not None
+    await mesh.ledger.start_canary(canary, line.generation, TERMS, DEED)
+    line, found = await mesh.ledger.observe_canary("sport", seen, BAD, says(Verdict.FAIL))
+    assert found is None
+    assert line.canary is not None
+    assert line.canary.counts == Counts()
 
 
 async def test_counts_that_several_processes_add_at_once_are_all_kept(mesh: Hands) -> None:
