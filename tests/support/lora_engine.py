@@ -38,6 +38,8 @@ class LoraEngine:
     """A path where nothing is counts as loaded."""
     dead_inside: bool = False
     """``/health`` and ``/v1/models`` answer, completions do not."""
+    overloaded: bool = False
+    """Completions are turned away."""
     lose_answers: int = 0
     """This many loads are done, but their answer is cut."""
     wrong_adapter: bool = False
@@ -98,6 +100,8 @@ class LoraEngine:
 
     async def complete(self, request: web.Request) -> web.Response:
         body = await request.json()
+        if self.overloaded:
+            return _error(503, "too much to do")
         if self.dead_inside:
             return _error(500, "EngineDeadError")
         model, tokens = body["model"], body["prompt"]

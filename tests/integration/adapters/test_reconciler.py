@@ -148,6 +148,32 @@ async def test_a_proof_does_not_last(house: House, monkeypatch: pytest.MonkeyPat
     assert await house.shown(record) == {"one": FAILED, "two": LIVE}
 
 
+async def test_an_engine_with_too_much_to_do_keeps_what_it_proved_for_a_while_but_proves_nothing_new(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = await house.live()
+    reconciler = house.reconciler()
+    await reconciler.round()
+    house.engines["one"].overloaded = True
+    monkeypatch.setattr(keeper, "PROVE_AGAIN_S", 0.0)
+    other = await house.live("chess")
+    await reconciler.round()
+    assert await house.shown(record) == {"one": LIVE, "two": LIVE}
+    assert await house.shown(other) == {"one": FAILED, "two": LIVE}
+    monkeypatch.setattr(keeper, "STALE_S", 0.0)
+    await reconciler.round()
+    assert await house.shown(record) == {"one": FAILED, "two": LIVE}
+
+
+async def test_files_that_cannot_be_kept_in_memory_stop_nothing_else(house: House) -> None:
+    for engine in house.engines.values():
+        engine.slots = 1
+    lost, record = await house.live("lost"), await house.live("sport")
+    shutil.rmtree(house.registry.store.path(lost.digest))
+    await house.reconciler(adapters={"lost": {"tier": "ram"}, "sport": {"priority": 1}}).round()
+    assert await house.shown(record) == {"one": LIVE, "two": LIVE}
+
+
 async def test_an_engine_that_is_away_shows_nothing_as_live_and_keeps_others_going(house: House) -> None:
     record = await house.live()
     reconciler = house.reconciler()

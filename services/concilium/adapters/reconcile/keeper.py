@@ -21,7 +21,9 @@ from concilium.ledger import Ledger
 
 _log = logging.getLogger(__name__)
 PROVE_AGAIN_S = 60.0
-"""How long a proof is good for."""
+"""How long a proof is good for, before it is asked for anew."""
+STALE_S = 300.0
+"""How long it stands when an engine has too much to do to prove itself anew."""
 RETRY_S, RETRY_MAX_S = 1.0, 60.0
 """After a failure, and twice as long after each further one."""
 _MARK = "@"
@@ -142,7 +144,14 @@ class Keeper:
         self._take(plan.state, plan.moves)
         for move in plan.moves:
             if move.action == "warm":
-                await asyncio.to_thread(self._store.warm, move.digest)
+                await self._warm(move.digest)
+
+    async def _warm(self, digest: str) -> None:
+        """Have files read into memory; what cannot be read shows when it is to be loaded."""
+        try:
+            await asyncio.to_thread(self._store.warm, digest)
+        except (ConciliumError, OSError) as error:
+            _log.warning("files cannot be read", extra={"digest": digest, "reason": str(error)})
 
     def _take(self, state: Replica, moves: tuple[Move, ...]) -> None:
         self.state = state
@@ -174,7 +183,7 @@ class Keeper:
             if not there:
                 await self._load(record)
             await self._prove(record, self._probes[digest])
-        except (AdminError, ConciliumError) as error:
+        except (AdminError, ConciliumError, OSError) as error:
             await self._fail(record, str(error))
 
     async def _checked(self, digest: str) -> Probe:
@@ -195,6 +204,8 @@ class Keeper:
 
     async def _prove(self, record: AdapterRecord, probe: Probe) -> None:
         found = await prove(self._admin, record.served_name, self.terms.model, probe)
+        if found.busy and time.monotonic() - self._proven.get(record.digest, float("-inf")) < STALE_S:
+            return  # it has too much to do: what was proven stands, and is asked about again
         if not found.holds:
             await self._fail(record, found.detail)
             return
@@ -209,7 +220,7 @@ class Keeper:
         """Take what could not be proven out of service, and try again later."""
         self._proven.pop(record.digest, None)
         times = self._failed.get(record.digest, (0, 0.0))[0] + 1
-        wait_s = min(RETRY_MAX_S, RETRY_S * 2.0 ** (times - 1))
+        wait_s = min(RETRY_MAX_S, RETRY_S * 2.0 ** min(times - 1, 16))
         self._failed[record.digest] = times, time.monotonic() + wait_s
         _log.warning("adapter is not served", extra={"replica": self.name, "adapter": str(record.reference)})
         await self._report(record.digest, ReplicaState.FAILED, detail[:500])

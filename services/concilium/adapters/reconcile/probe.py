@@ -14,10 +14,12 @@ class Proven:
     Attributes:
         holds: whether the engine serves the adapter.
         detail: the figures, and what is wrong when it does not.
+        busy: whether the engine had too much to do to answer.
     """
 
     holds: bool
     detail: str
+    busy: bool = False
 
 
 TOLERANCE_PART, TOLERANCE_MAX = 0.25, 0.2
@@ -63,7 +65,8 @@ async def prove(admin: EngineAdmin, served: str, base: str, probe: Probe) -> Pro
         adapter = await admin.score(served, tokens)
         alone = await admin.score(base, tokens)
     except AdminError as error:
-        return Proven(False, f"the engine lists it but does not answer for it ({error})")
+        busy = error.kind == "timeout" or error.status in {429, 503}
+        return Proven(False, f"the engine lists it but does not answer for it ({error})", busy)
     count = len(probe.continuation)
     return compare(probe, adapter[-count:], alone[-count:])
 
