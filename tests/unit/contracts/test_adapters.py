@@ -4,7 +4,7 @@ from contextlib import suppress
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -41,6 +41,7 @@ def test_what_names_no_adapter_is_refused_with_the_ways_to_write_one(text: str) 
         Reference.parse(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_reference_or_refused(text: str) -> None:
     with suppress(Invalid):
