@@ -58,9 +58,9 @@ async def registered(
     return await ledger.register_adapter(made, digest(made), 1000, DEED, probed=probed)
 
 
-def proof(of: str, verdict: Verdict = Verdict.PASS) -> Proof:
+def proof(of: str) -> Proof:
     """Return a proof that a version was verified."""
-    return Proof(digest=of, verdict=verdict, signed_by="release-key")
+    return Proof(digest=of, by="index 12")
 
 
 async def verified(

@@ -36,13 +36,11 @@ ReplicaName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 
 
 class Proof(Model):
-    """That a bundle was verified: its bytes, its signature, its base and its report."""
+    """That the bytes of a bundle are those that somebody trusted vouches for."""
 
     digest: Digest
-    verdict: Verdict
-    """Of its report."""
-    signed_by: str = Field(min_length=1, max_length=200)
-    """The key whose signature holds."""
+    by: str = Field(min_length=1, max_length=200)
+    """What vouches for them, such as the version of the signed index."""
 
 
 class AdapterRecord(Model):

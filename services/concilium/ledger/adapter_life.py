@@ -86,10 +86,10 @@ def verify(tx: Tx, digest: str, proof: Proof, deed: Deed) -> AdapterRecord:
     record = locked(tx, digest)
     if proof.digest != digest:
         raise Conflict(f"the proof is for {proof.digest[:12]}, not for {digest[:12]}")
-    if proof.verdict is not Verdict.PASS:
-        raise Conflict(f"the report of '{record.reference}' says {proof.verdict.value}; only PASS is verified")
+    if record.verdict is not Verdict.PASS:
+        raise Conflict(f"the report of '{record.reference}' says {record.verdict.value}; only PASS is verified")
     step(tx, record, AdapterState.VERIFIED)
-    _tell(tx, record.id, digest, "verified", deed, signed_by=proof.signed_by)
+    _tell(tx, record.id, digest, "verified", deed, by=proof.by)
     return rows.get(tx.conn, digest)
 
 

@@ -48,7 +48,7 @@ async def test_a_version_goes_through_its_life_and_every_step_says_who_and_why(m
     assert [event.seq for event in told] == list(range(1, 10))
     assert (told[5].who, told[5].why, told[5].digest) == ("boris", "try the new data", second.digest)
     assert told[5].data["terms"]["share"] == 0.1
-    assert told[1].data == {"signed_by": "release-key"}
+    assert told[1].data == {"by": "index 12"}
     assert all(one.at <= other.at for one, other in pairwise(told))
 
 
@@ -103,10 +103,13 @@ async def test_a_proof_for_other_bytes_or_a_report_that_does_not_pass_verifies_n
     made = await registered(mesh.ledger)
     with pytest.raises(Conflict, match="the proof is for ffff"):
         await mesh.ledger.verify_adapter(made.digest, proof("f" * 64), DEED)
-    for verdict in (Verdict.FAIL, Verdict.INSUFFICIENT, Verdict.ERROR):
-        with pytest.raises(Conflict, match="only PASS"):
-            await mesh.ledger.verify_adapter(made.digest, proof(made.digest, verdict), DEED)
     assert (await mesh.ledger.get_adapter(made.digest)).state is AdapterState.CANDIDATE
+    for number, verdict in enumerate((Verdict.FAIL, Verdict.INSUFFICIENT, Verdict.ERROR)):
+        said = manifest(version=f"2.{number}.0", verdict=verdict)
+        other = await mesh.ledger.register_adapter(said, digest(said), 1, DEED, probed=True)
+        with pytest.raises(Conflict, match="only PASS"):
+            await mesh.ledger.verify_adapter(other.digest, proof(other.digest), DEED)
+        assert (await mesh.ledger.get_adapter(other.digest)).state is AdapterState.CANDIDATE
 
 
 async def test_only_what_is_verified_or_later_and_not_retired_is_loaded(mesh: Hands) -> None:
