@@ -220,12 +220,36 @@ async def test_a_publish_and_a_rollback_by_hand_reach_every_replica(house: House
     await reconciler.round()
     assert await house.shown(second) == {"one": LIVE, "two": LIVE}
     assert (await reconciler.route(SPORT, "c1")).record.digest == second.digest
+    await reconciler.round()
+    assert await house.shown(first) == {}, "what was live before goes once its successor is proven everywhere"
     await house.registry.rollback("sport", DEED)
     await reconciler.round()
     assert await house.shown(first) == {"one": LIVE, "two": LIVE}
     assert await house.shown(second) == {}
     assert all(list(engine.loaded) == [first.served_name] for engine in house.engines.values())
     assert (await reconciler.route(SPORT, "c1")).record.digest == first.digest
+
+
+async def test_a_publish_that_no_engine_proves_leaves_the_version_before_serving(house: House) -> None:
+    first = await house.live()
+    reconciler = house.reconciler()
+    await reconciler.round()
+    for engine in house.engines.values():
+        engine.silently_base = True
+    second = await house.live(version="2.0.0")
+    for _ in range(2):
+        await reconciler.round()
+        assert (await reconciler.route(SPORT, "c1")).record.digest == first.digest
+    assert await house.shown(second) == {"one": FAILED, "two": FAILED}
+    house.engines["one"].silently_base = False
+    await reconciler.round()
+    route = await reconciler.route(SPORT, "c1")
+    assert (route.record.digest, route.replicas) == (second.digest, ("one",))
+    house.engines["two"].silently_base = False
+    await reconciler.round()
+    await reconciler.round()
+    assert await house.shown(second) == {"one": LIVE, "two": LIVE}
+    assert await house.shown(first) == {}
 
 
 async def test_a_publish_is_carried_out_at_once_by_a_running_reconciler(house: House) -> None:

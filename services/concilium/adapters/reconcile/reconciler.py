@@ -144,22 +144,29 @@ class Reconciler:
             return await self._reach(await self._registry.ledger.find_adapter(reference), None)
         line = await self._registry.line(reference.id)
         alias = alias_for(line, context) if reference.at is Alias.LIVE else reference.at
+        digest = line.alias(alias)
+        if digest is None:
+            raise NotFound(f"'{reference}' leads nowhere: no version of '{line.id}' is {alias.value} now")
         try:
-            return await self._reach(await self._record(line, alias), line)
+            return await self._reach(await self._record(digest), line)
         except Unavailable:
-            if alias is reference.at:
+            other = self._instead(line, alias) if reference.at is Alias.LIVE else None
+            if other is None:
                 raise
-        return await self._reach(await self._record(line, Alias.LIVE), line)  # a canary that nobody serves yet
+        return await self._reach(await self._record(other), line)
+
+    def _instead(self, line: Line, alias: Alias) -> str | None:
+        """Return what serves while nobody serves a canary, or what was published just now."""
+        if alias is Alias.CANARY:
+            return line.live
+        return line.previous if line.previous and self._serving(line.previous) else None
 
     async def why(self, reference: Reference) -> dict[str, Placed]:
         """Return, for each replica, where a version is and what keeps it there. Raises `NotFound`."""
         record = await self._registry.ledger.find_adapter(reference)
         return {name: keeper.why(record) for name, keeper in self.keepers.items()}
 
-    async def _record(self, line: Line, alias: Alias) -> AdapterRecord:
-        digest = line.alias(alias)
-        if digest is None:
-            raise NotFound(f"'{line.id}@{alias}' leads nowhere: no version is {alias.value} now")
+    async def _record(self, digest: str) -> AdapterRecord:
         known = self._wanted.records.get(digest)
         return known if known is not None else await self._registry.ledger.get_adapter(digest)
 
@@ -198,6 +205,9 @@ class Reconciler:
     def _serving(self, digest: str) -> Sequence[Keeper]:
         return [keeper for keeper in self.keepers.values() if keeper.serves(digest)]
 
+    def _everywhere(self, digest: str | None) -> bool:
+        return digest is None or all(keeper.serves(digest) for keeper in self.keepers.values())
+
     def _item(self, record: AdapterRecord) -> Item:
         keep = self._terms.keep(record.id)
         name = str(record.reference)
@@ -208,11 +218,13 @@ class Reconciler:
         lines = await self._registry.ledger.adapter_lines()
         records = {record.digest: record for record in await self._registry.ledger.list_adapters()}
         aliased = {digest for line in lines for alias in Alias if (digest := line.alias(alias))}
+        # What was live stays until what is live now is proven everywhere.
+        before = {line.previous for line in lines if line.previous and not self._everywhere(line.live)}
         since = time.monotonic() - ASKED_S
         self._asked = {digest: moment for digest, moment in self._asked.items() if moment >= since}
         items = {
             digest: self._item(records[digest])
-            for digest in aliased | self._asked.keys()
+            for digest in aliased | before | self._asked.keys()
             if digest in records and records[digest].state in LOADABLE
         }
         fresh = frozenset() if self._published is None else frozenset(aliased - self._published)
