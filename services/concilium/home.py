@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from concilium.contracts.adapter_terms import AdapterTerms, parse_adapter_terms
 from concilium.contracts.config import MeshConfig, parse_config
 from concilium.contracts.errors import Invalid, Unavailable
 from concilium.contracts.modes import ModelsConfig, parse_models
@@ -183,6 +184,18 @@ class Home:
         own = self.root / "models.yaml"
         path = own if own.is_file() else shipped("configs") / "models.yaml"
         return parse_models(path.read_text(encoding="utf-8"), str(path) if path == own else path.name)
+
+    @property
+    def adapter_store(self) -> Path:
+        """The folder of adapters by digest, which engines see too."""
+        return self.root / "adapters" / "store"
+
+    @cached_property
+    def adapter_terms(self) -> AdapterTerms:
+        """Where adapters are kept and served: ``adapters.yaml`` here, else the shipped one. Raises `Invalid`."""
+        own = self.root / "adapters.yaml"
+        path = own if own.is_file() else shipped("configs") / "adapters.yaml"
+        return parse_adapter_terms(path.read_text(encoding="utf-8"), str(path) if path == own else path.name)
 
     def with_config(self, config: MeshConfig) -> "Home":
         """Return this home under another configuration than the one that is in it."""

@@ -57,6 +57,8 @@ Phrase = Annotated[str, AfterValidator(_plain), AfterValidator(_wordy), Field(ma
 """A word or a few, of any language."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+LogProb = Annotated[float, Field(le=0, allow_inf_nan=False)]
 
 
 class AdapterState(StrEnum):
@@ -182,11 +184,42 @@ class Gate(Model):
     note: Text | None = None
 
 
+class Probe(Model):
+    """What tells an adapter from its base, and from every other: a continuation that it makes likelier.
+
+    Log-probabilities are natural, one for each token of the continuation, given all before it.
+    """
+
+    prompt: tuple[TokenId, ...] = Field(min_length=1, max_length=1024)
+    continuation: tuple[TokenId, ...] = Field(min_length=1, max_length=256)
+    adapter: tuple[LogProb, ...]
+    """Under the adapter, when it was verified."""
+    base: tuple[LogProb, ...]
+    """Under the base alone."""
+    tolerance: float = Field(gt=0, le=1, allow_inf_nan=False)
+    """How far a replica's may be from ``adapter``: the mean of the tokens' absolute differences."""
+    margin: float = Field(gt=0, allow_inf_nan=False)
+    """How much likelier than under the base, at least: the mean over the tokens."""
+
+    @model_validator(mode="after")
+    def _tells_them_apart(self) -> Self:
+        if not len(self.adapter) == len(self.base) == len(self.continuation):
+            raise ValueError("probe: one log-probability for each token of the continuation, of adapter and base")
+        gaps = [mine - its for mine, its in zip(self.adapter, self.base, strict=True)]
+        if sum(gaps) / len(gaps) < self.margin:
+            raise ValueError("probe: the adapter makes its continuation likelier than the base by less than the margin")
+        if sum(map(abs, gaps)) / len(gaps) <= self.tolerance:
+            raise ValueError("probe: the base itself is within the tolerance; take another continuation")
+        return self
+
+
 class VerifyReport(Model):
     """``verify_report.json``: what was measured of an adapter. It passes when each of its gates does."""
 
     verdict: Verdict
     gates: tuple[Gate, ...] = Field(default=(), max_length=1024)
+    probe: Probe | None = None
+    """What shows that an engine serves it; None: nothing can, so it is never promoted."""
 
     @model_validator(mode="after")
     def _no_better_than_its_gates(self) -> Self:

@@ -1,5 +1,6 @@
 """The ledger: the durable record of tasks, steps, events, leases and callbacks. The only truth."""
 
+from concilium.ledger.adapter_life import Deed
 from concilium.ledger.keys import hash_of
 from concilium.ledger.ledger import Ledger
 from concilium.ledger.models import (
@@ -25,6 +26,7 @@ __all__ = [
     "ApiKey",
     "Asked",
     "Completed",
+    "Deed",
     "Delivery",
     "DeliveryState",
     "GcReport",

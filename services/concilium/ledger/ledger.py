@@ -36,6 +36,7 @@ from concilium.ledger.models import (
     Thought,
 )
 from concilium.ledger.months import month_of
+from concilium.ledger.shelf import Shelf
 from concilium.ledger.submit import submit
 
 _log = logging.getLogger(__name__)
@@ -43,8 +44,8 @@ _FROZEN_S = 5.0
 """Sweeps further apart than a lease's time plus this mean that the process stood still, and nobody could renew."""
 
 
-class Ledger(Accounts, Fleet):
-    """Tasks, steps, events, leases, callbacks, keys, nodes and blobs. Made by `open`.
+class Ledger(Accounts, Fleet, Shelf):
+    """Tasks, steps, events, leases, callbacks, keys, nodes, blobs and adapters. Made by `open`.
 
     Every method raises `Unavailable` while the database or the disk cannot be used.
     """

@@ -1,0 +1,1 @@
+"""Canaries: who gets one, what is seen of it, and when it is a regression."""

@@ -1,0 +1,1 @@
+"""The reconciler: what engines should serve against what they do, proven by a probe."""
