@@ -328,3 +328,14 @@ def test_an_index_that_nobody_refreshed_is_said_to_be_expired_until_it_is_refres
     assert (code, "was good until" in out) == (1, True)
     assert home("refresh", "--passphrase-file", secret)[0] == 0
     assert home("status")[0] == 0
+
+
+def test_a_rotation_that_makes_no_sense_makes_no_draft(home: Command, secret: Path) -> None:
+    keys = home.json("status")["roles"][0]["keys"]
+    for drop, says in ((["ab" * 32], "no root key has the id"), (keys[:2], "too few root keys")):
+        options = [part for key in drop for part in ("--drop", key)]
+        code, _, err = home("rotate", "root", *options, "--passphrase-file", secret)
+        assert (code, says in err) == (1, True)
+    assert not (home.home / "trust" / "root.draft.json").exists()
+    code, _, err = home("adopt", home.home / "trust" / "root.draft.json", "--passphrase-file", secret)
+    assert (code, "there is no draft" in err) == (1, True)
