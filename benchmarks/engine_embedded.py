@@ -34,7 +34,7 @@ from support.served_models.server import ModelServer  # noqa: E402
 STREAMS = (1, 8, 32)
 ROUNDS = 3
 ADAPTERS = tuple(f"adapter-{at}" for at in range(4))
-SLOWEST_S = 60.0
+SLOWEST_S = 20.0
 """A round that takes longer is the only one of its kind."""
 SETTLED = 0.05
 """Share by which memory may have grown after the cycles."""

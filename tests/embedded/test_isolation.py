@@ -74,23 +74,32 @@ async def test_a_row_that_fails_takes_no_other_with_it(fragile: list[EmbeddedSer
     assert server.metric("concilium_embedded_rows") == 0
 
 
-def test_an_adapter_without_numbers_harms_its_own_rows_alone(
+async def test_an_adapter_without_numbers_harms_its_own_rows_alone(
     fragile: list[EmbeddedServer], models: Path, tmp_path: Path, expected: dict[str, Any]
 ) -> None:
-    """Weights that are finite but overflow: what they left in a slot must not reach its next row."""
-    server, prompt = fragile[0], expected[""][3]["prompt"]
+    """Weights that are finite but overflow: what they left in the slots must not reach the next rows there.
+
+    A short row is read as far as the longest one beside it, over what was left in its slot.
+    """
+    server, prompt = fragile[0], expected[""][3]["prompt"] * 2
     shutil.copytree(models / "red", tmp_path / "huge")
     weights = tmp_path / "huge" / "adapter_model.safetensors"
     raw = bytearray(weights.read_bytes())
     begin = 8 + struct.unpack("<Q", raw[:8])[0]
     raw[begin:] = struct.pack("<f", 3e38) * ((len(raw) - begin) // 4)
     weights.write_bytes(raw)
-    before = ask(server, "red", prompt[:3])[1]["text"]
+
+    async def three(model: str, *asked: tuple[list[int], int]) -> list[tuple[int, Any]]:
+        return await asyncio.gather(*(asyncio.to_thread(ask, server, model, *each) for each in asked))
+
+    wishes = (prompt, 40), (prompt[:3], 8), (prompt[1:4], 8)
+    before = [ask(server, "red", *wish)[1]["text"] for wish in wishes]
     assert server.load("huge", tmp_path / "huge")[0] == 200
-    for _ in range(4):
-        assert ask(server, "huge", prompt)[0] == 500
-    for _ in range(4):
-        assert ask(server, "red", prompt[:3])[1]["text"] == before
+    for _ in range(3):
+        assert {status for status, _ in await three("huge", *((prompt, 8),) * 3)} == {500}
+        failed = server.metric("concilium_embedded_failed_steps_total")
+        assert [choice.get("text", choice) for _, choice in await three("red", *wishes)] == before
+        assert server.metric("concilium_embedded_failed_steps_total") == failed
     assert server.unload("huge")[0] == 200
 
 

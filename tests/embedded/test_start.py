@@ -35,6 +35,17 @@ def test_says_why_a_model_cannot_be_served(models: Path, tmp_path: Path) -> None
     }
 
 
+def test_serves_families_whose_attention_is_plain_and_no_other() -> None:
+    attention, dense = ["k_proj", "o_proj", "q_proj", "v_proj"], ["down_proj", "gate_proj", "up_proj"]
+    told = run_in_environment("support.embedded.families")
+    assert told == {
+        "llama": sorted([*attention, *dense]),
+        "qwen2": sorted([*attention, *dense]),
+        "qwen3_moe": attention,
+        "gemma2": "not served",
+    }
+
+
 def test_a_server_that_cannot_serve_ends_with_the_reason(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path / "nothing", tmp_path)
     assert server.launch().wait(timeout=280) == 1

@@ -13,8 +13,11 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from concilium.engine.embedded.cache import SlotCache
+from concilium.engine.embedded.refusal import Unserved
 
 NAME = "concilium_slots"
+_UNSERVED = ("sliding_window", "softcap", "s_aux")
+"""What models tell their attention beside the tokens and would change its result."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,16 @@ def attend(
     *,
     step: Step,
     scaling: float,
-    **_: Any,
+    **told: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Store the tokens' keys and values and return what each token attends to, ``[1, tokens, heads, width]``."""
+    """Store the tokens' keys and values and return what each token attends to, ``[1, tokens, heads, width]``.
+
+    Raises:
+        Unserved: the model wants more than full causal attention.
+    """
+    for name in _UNSERVED:
+        if told.get(name) is not None:
+            raise Unserved(f"attention with {name} is not served")
     keys, values = step.cache.keys[module.layer_idx], step.cache.values[module.layer_idx]
     keys[step.slots, :, step.positions] = key[0].transpose(0, 1)
     values[step.slots, :, step.positions] = value[0].transpose(0, 1)
