@@ -27,7 +27,9 @@ def main() -> int:
         if options.lock:
             environment.ENVIRONMENT.lock()
         elif options.flags:
-            SHIPPED.write_text(of_installed(environment.program()).model_dump_json(indent=1) + "\n", encoding="utf-8")
+            found = of_installed(environment.program())
+            plain = found.model_copy(update={"version": found.version.partition("+")[0]})
+            SHIPPED.write_text(plain.model_dump_json(indent=1) + "\n", encoding="utf-8")
         else:
             print(environment.program())
             print(models.made())

@@ -97,7 +97,9 @@ async def test_an_adapter_without_numbers_harms_its_own_rows_alone(
     assert server.load("huge", tmp_path / "huge")[0] == 200
     for _ in range(3):
         assert {status for status, _ in await three("huge", *((prompt, 8),) * 3)} == {500}
+        failed = server.metric("concilium_embedded_failed_steps_total")
         assert [choice.get("text", choice) for _, choice in await three("red", *wishes)] == before
+        assert server.metric("concilium_embedded_failed_steps_total") == failed
     assert server.unload("huge")[0] == 200
 
 

@@ -69,6 +69,8 @@ def launch(name: str, spec: ModelSpec, profile: Profile, *, model: str, host: st
         "reasoning-parser": spec.reasoning_parser or None,
         "enable-auto-tool-choice": bool(spec.tool_parser),
         "tool-call-parser": spec.tool_parser or None,
+        # Without it arguments are any JSON, unless a request calls each of its tools strict.
+        "tool-strict-level": "parameter" if spec.tool_parser else None,
         **_loras(profile),
     }
     twice = sorted(set(flags) & set(profile.flags))

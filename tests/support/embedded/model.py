@@ -92,7 +92,9 @@ def _answers(model: PreTrainedModel, tokenizer: Any) -> list[dict[str, Any]]:
             lines = model(out).logits[0].log_softmax(-1)
         logprobs = lines[:-1].gather(1, out[0, 1:, None])[:, 0].tolist()
         new = out[0, tokens.shape[1] :]
-        found.append({"prompt": tokens[0].tolist(), "text": tokenizer.decode(new), "logprobs": logprobs})
+        text = tokenizer.decode(new)
+        same = tokenizer(prompt + text).input_ids == out[0].tolist()
+        found.append({"prompt": tokens[0].tolist(), "text": text, "same_tokens": same, "logprobs": logprobs})
     return found
 
 

@@ -184,6 +184,7 @@ class StepLoop:
             ending = [part for part in parts if part.last and part.row.job.max_tokens]
             chosen = self._choose(logits, lines, ending)
         except Exception:
+            metrics.FAILED_STEPS.inc()
             if len(parts) > 1:
                 for part in parts:
                     self._advance([replace(part, begin=0)])

@@ -12,6 +12,9 @@ ENDED = Counter("concilium_embedded_requests", "Requests that ended.", ("reason"
 PROMPT_TOKENS = Counter("concilium_embedded_prompt_tokens", "Tokens of prompts.")
 REUSED_TOKENS = Counter("concilium_embedded_reused_tokens", "Tokens of prompts that were not computed again.")
 GENERATED_TOKENS = Counter("concilium_embedded_generated_tokens", "Tokens generated.")
+FAILED_STEPS = Counter(
+    "concilium_embedded_failed_steps", "Steps that failed; rows that failed together are tried alone."
+)
 STEP_SECONDS = Histogram(
     "concilium_embedded_step_seconds",
     "One step of all rows.",
