@@ -20,9 +20,9 @@ from concilium.engine import EngineClient, loading
 from concilium.engine.loading import Loading, Patient, Watch, keep, percent_of
 from concilium.home import Home
 from integration.brain.test_language_planner import BRAIN
-from support.agents import free_port
 from support.control_plane import Client, ControlPlane
 from support.engine import running_engine
+from support.ports import free_port
 from support.story import turn
 
 SHARD = "Loading safetensors checkpoint shards:  {share}% Completed | {done}/5 [00:03<00:04,  1.20s/it]"

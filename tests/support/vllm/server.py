@@ -12,8 +12,8 @@ from pathlib import Path
 
 from concilium.contracts.models import Loras, ModelSpec, Profile
 from concilium.engine.launch import ENVIRONMENT, Launch, launch
-from support.agents import free_port
 from support.embedded.words import ADAPTERS
+from support.ports import free_port
 from support.served_models.environment import QUIET
 from support.vllm import environment, models
 
