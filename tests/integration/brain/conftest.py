@@ -8,7 +8,7 @@ from support.control_plane import Client, ControlPlane
 from support.engine import ScriptedEngine, running_engine
 from support.ports import free_port
 
-LEASE_TTL_S = 2.0
+LEASE_TTL_S = 5.0
 """As in test_loop."""
 
 

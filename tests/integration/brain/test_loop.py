@@ -11,7 +11,7 @@ from support.engine import ScriptedEngine
 from support.ledgers import until
 
 UNSURE = "Do the usual"
-LEASE_TTL_S = 2.0
+LEASE_TTL_S = 5.0
 SPOKEN = {
     "duration_s": 1.5,
     "sample_rate": 16000,
@@ -195,8 +195,8 @@ async def test_a_thought_longer_than_its_lease_is_renewed(engine: ScriptedEngine
     engine.gate.clear()
     task_id = await submitted(user)
     await calls(engine, 1)
-    later = await user.ask("another unsure thing", deadline_s=3 * LEASE_TTL_S)
-    # That task's own deadline is three leases away: when it is over, the first call has outlived its lease.
+    later = await user.ask("another unsure thing", deadline_s=2.5 * LEASE_TTL_S)
+    # That task's own deadline is leases away: when it is over, the first call has outlived its lease.
     await state(user, later.json["id"], "failed")
     assert engine.dropped <= 1
     engine.gate.set()

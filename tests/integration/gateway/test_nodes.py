@@ -9,6 +9,9 @@ from concilium.nodes.authority import certificate_from, fingerprint_of, peer_of,
 from concilium.nodes.token import check_fresh, read_token
 from support.control_plane import Client, Reply
 
+SHOWN = "a" * 64
+"""The fingerprint of a key."""
+
 
 def wish(name: str, **terms: Any) -> dict[str, Any]:
     return {"name": name, "dial": "home", "address": "203.0.113.7:8443", "agents": ["code"]} | terms
@@ -63,9 +66,14 @@ async def test_a_token_becomes_one_nodes_certificate_and_is_then_used_up(admin: 
     assert (await certify(runner, "vps-1", other, invitation=token.invitation)).problem == "conflict"
     mine = fingerprint_of(key.public_key())
     assert (await certify(runner, "vps-1", key, fingerprint=mine)).status == 200
-    assert (await certify(runner, "vps-1", other, fingerprint=mine)).problem == "conflict"
-    assert (await certify(runner, "vps-1", other, fingerprint=fingerprint_of(other.public_key()))).status == 409
+    theirs = fingerprint_of(other.public_key())
+    assert (await certify(runner, "vps-1", other, fingerprint=theirs)).problem == "conflict"
+    assert (await certify(runner, "vps-1", other)).problem == "invalid"
     shown = (await admin.call("GET", "/v1/nodes/vps-1")).json
+    assert (shown["fingerprint"], shown["former_fingerprint"]) == (mine, None)
+    assert (await certify(runner, "vps-1", other, fingerprint=mine)).status == 200
+    shown = (await admin.call("GET", "/v1/nodes/vps-1")).json
+    assert (shown["fingerprint"], shown["former_fingerprint"]) == (theirs, mine)
     assert (shown["state"], shown["labels"], shown["refusals"]) == ("enrolled", ["eu"], 2)
     assert (await invite(admin, "vps-1")).problem == "conflict"
     for action, state in (("drain", "draining"), ("undrain", "enrolled")):
@@ -81,20 +89,23 @@ async def test_what_a_node_says_is_noted_and_garbage_is_not(admin: Client, runne
     await invite(admin, "vps-2")
     has = {"cpus": 4, "ram_bytes": 8 * 2**30, "gpus": [{"name": "RTX", "vram_bytes": 2**30}]}
     path = "/runner/v1/nodes/vps-2/seen"
-    assert (await runner.call("POST", path, json={"capabilities": has, "skew_s": -2.5})).status == 204
-    assert (await admin.call("GET", "/v1/nodes/vps-2")).json["capabilities"] == has
+    assert (
+        await runner.call("POST", path, json={"capabilities": has, "fingerprint": SHOWN, "skew_s": -2.5})
+    ).status == 204
+    assert (await admin.call("GET", "/v1/nodes/vps-2")).json["capabilities"] == has | {"running": None}
     painted = {"gpus": [{"name": "\x1b[2Jcleared", "vram_bytes": 1}]}
     wrong: tuple[dict[str, Any], ...] = (
-        {"capabilities": has | {"cpus": -1}, "skew_s": 0},
-        {"capabilities": has | painted, "skew_s": 0},
-        {"capabilities": has, "skew_s": "soon"},
+        {"capabilities": has | {"cpus": -1}, "fingerprint": SHOWN, "skew_s": 0},
+        {"capabilities": has | painted, "fingerprint": SHOWN, "skew_s": 0},
+        {"capabilities": has | {"running": ["../code"]}, "fingerprint": SHOWN, "skew_s": 0},
+        {"capabilities": has, "fingerprint": SHOWN, "skew_s": "soon"},
+        {"capabilities": has, "fingerprint": "mine", "skew_s": 0},
         {},
     )
     for bad in wrong:
         assert (await runner.call("POST", path, json=bad)).status == 422
-    assert (
-        await runner.call("POST", "/runner/v1/nodes/none/seen", json={"capabilities": has, "skew_s": 0})
-    ).status == 404
+    seen = {"capabilities": has, "fingerprint": SHOWN, "skew_s": 0}
+    assert (await runner.call("POST", "/runner/v1/nodes/none/seen", json=seen)).status == 404
 
 
 async def test_only_an_admin_rules_over_nodes_and_only_the_runners_key_speaks_for_links(
