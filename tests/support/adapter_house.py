@@ -12,8 +12,9 @@ from concilium.adapters.registry.registry import Registry
 from concilium.contracts.adapter_life import AdapterRecord, CanaryTerms, ReplicaState
 from concilium.contracts.adapter_terms import AdapterTerms
 from concilium.ledger import Ledger
-from support.adapter_life import DEED, passing_bundle, probe_of, proof
+from support.adapter_life import DEED, passing_bundle, probe_of
 from support.lora_engine import LoraEngine
+from support.trusting import Owner
 
 
 @dataclass
@@ -21,6 +22,7 @@ class House:
     """All of it."""
 
     registry: Registry
+    owner: Owner
     ledger: Ledger
     engines: dict[str, LoraEngine]
     session: aiohttp.ClientSession
@@ -41,7 +43,8 @@ class House:
         made = self.folder / f"made{self.made}"
         bundle = passing_bundle(made, self.base, seed=self.made, probe=probe_of(self.made), name=name, version=version)
         record = await self.registry.bring(bundle.folder, DEED)
-        return await self.registry.verify(record.digest, proof(record.digest), DEED)
+        self.owner.sign(bundle.folder)
+        return await self.registry.verify(record.digest, DEED)
 
     async def live(self, name: str = "sport", version: str = "1.0.0") -> AdapterRecord:
         """Make a version live."""

@@ -13,6 +13,7 @@ from support.adapter_house import House
 from support.adapters import make_base
 from support.ledgers import hands
 from support.lora_engine import lora_engine
+from support.trusting import Owner
 
 
 @pytest.fixture
@@ -26,5 +27,6 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         lora_engine(tmp_path / "two", store.folder) as two,
         aiohttp.ClientSession() as session,
     ):
-        registry = Registry(store, mesh.ledger, base)
-        yield House(registry, mesh.ledger, {"one": one, "two": two}, session, base, tmp_path)
+        owner = Owner(tmp_path / "owner")
+        registry = Registry(store, mesh.ledger, owner.vouch, base)
+        yield House(registry, owner, mesh.ledger, {"one": one, "two": two}, session, base, tmp_path)

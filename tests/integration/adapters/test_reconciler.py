@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from datetime import timedelta
 
 import pytest
 
@@ -193,6 +194,32 @@ async def test_what_was_damaged_in_the_store_is_never_shown_to_an_engine(house: 
     await house.reconciler().round()
     assert set((await house.shown(record)).values()) == {FAILED}
     assert all(not [word for word in engine.asked if word.startswith("load")] for engine in house.engines.values())
+
+
+async def test_a_version_that_is_revoked_while_it_serves_is_unloaded_and_the_reason_is_shown(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "PROVE_AGAIN_S", 0.0)
+    record = await house.live()
+    reconciler = house.reconciler()
+    await reconciler.round()
+    house.owner.revoke(record, "it was trained on letters")
+    await reconciler.round()
+    assert await house.shown(record) == {"one": FAILED, "two": FAILED}
+    assert "it was trained on letters" in await house.told(record)
+    assert all(engine.loaded == {} for engine in house.engines.values())
+    with pytest.raises(Unavailable):
+        await reconciler.route(SPORT, "c1")
+
+
+async def test_under_an_index_that_has_run_out_no_engine_is_told_of_anything(house: House) -> None:
+    record = await house.live()
+    house.owner.ahead = timedelta(days=60)
+    await house.reconciler().round()
+    assert await house.shown(record) == {"one": FAILED, "two": FAILED}
+    assert "expired" in await house.told(record)
+    told = [call for engine in house.engines.values() for call in engine.asked]
+    assert not any(call.startswith("load") for call in told)
 
 
 async def test_candidates_and_retired_versions_are_not_loaded_and_strangers_are_unloaded(house: House) -> None:

@@ -5,6 +5,7 @@ import stat
 import tarfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from concilium.adapters.refusals import BundleRefused
 from concilium.adapters.registry.parcel import ParcelRefused
 from concilium.adapters.registry.registry import Registry
 from concilium.adapters.registry.store import AdapterStore
+from concilium.adapters.trust import TrustRefused
 from concilium.contracts.adapter_life import AdapterRecord, CanaryTerms
 from concilium.contracts.adapters import WEIGHTS, AdapterState, Reference
 from concilium.contracts.errors import Conflict, NotFound
-from support.adapter_life import DEED, passing_bundle, proof
+from support.adapter_life import DEED, passing_bundle
 from support.adapters import OTHER, make_base
 from support.ledgers import hands
+from support.trusting import Owner
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Shop:
     """A registry, and where its bundles are made."""
 
     registry: Registry
+    owner: Owner
     base: BaseModelFacts
     made: Path
 
@@ -44,7 +48,8 @@ class Shop:
     async def live(self, **said: Any) -> AdapterRecord:
         """Pack a version and make it live."""
         record = await self.bring(**said)
-        await self.registry.verify(record.digest, proof(record.digest), DEED)
+        self.owner.sign(self.registry.store.path(record.digest))
+        await self.registry.verify(record.digest, DEED)
         line = await self.registry.ledger.adapter_line(record.id)
         await self.registry.promote(record.digest, line.generation, DEED)
         return record
@@ -54,8 +59,9 @@ class Shop:
 async def shop(tmp_path: Path, base: BaseModelFacts) -> AsyncIterator[Shop]:
     (tmp_path / "made").mkdir()
     async with hands(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", tmp_path / "blobs") as mesh:
-        registry = Registry(AdapterStore(tmp_path / "store"), mesh.ledger, base)
-        yield Shop(registry, base, tmp_path / "made")
+        owner = Owner(tmp_path / "owner")
+        registry = Registry(AdapterStore(tmp_path / "store"), mesh.ledger, owner.vouch, base)
+        yield Shop(registry, owner, base, tmp_path / "made")
 
 
 async def test_a_bundle_lies_under_its_digest_read_only_and_whole(shop: Shop) -> None:
@@ -86,22 +92,42 @@ async def test_a_bundle_that_is_refused_leaves_neither_files_nor_a_row(shop: Sho
 
 
 async def test_an_adapter_of_another_base_is_refused_before_it_is_a_candidate(shop: Shop, tmp_path: Path) -> None:
-    other = Registry(shop.registry.store, shop.registry.ledger, make_base(tmp_path / "other", OTHER))
+    other = Registry(shop.registry.store, shop.registry.ledger, shop.owner.vouch, make_base(tmp_path / "other", OTHER))
     with pytest.raises(BundleRefused):
         await other.bring(shop.bundle().folder, DEED)
     assert await shop.registry.ledger.list_adapters() == []
 
 
+async def test_what_the_index_does_not_name_or_has_revoked_is_never_verified(shop: Shop) -> None:
+    record = await shop.bring()
+    with pytest.raises(TrustRefused, match="not-in-index"):
+        await shop.registry.verify(record.digest, DEED)
+    shop.owner.sign(shop.registry.store.path(record.digest))
+    shop.owner.revoke(record, "it lies")
+    with pytest.raises(TrustRefused, match="it lies"):
+        await shop.registry.verify(record.digest, DEED)
+    assert (await shop.registry.ledger.get_adapter(record.digest)).state is AdapterState.CANDIDATE
+
+
+async def test_an_index_that_has_run_out_verifies_nothing(shop: Shop) -> None:
+    record = await shop.bring()
+    shop.owner.sign(shop.registry.store.path(record.digest))
+    shop.owner.ahead = timedelta(days=400)
+    with pytest.raises(TrustRefused, match="expired"):
+        await shop.registry.verify(record.digest, DEED)
+
+
 async def test_what_was_damaged_in_the_store_is_seen_and_mended_by_bringing_it_again(shop: Shop) -> None:
     bundle = shop.bundle()
     await shop.registry.bring(bundle.folder, DEED)
+    shop.owner.sign(bundle.folder)
     weights = shop.registry.store.path(bundle.digest) / WEIGHTS
     weights.chmod(0o644)
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
     with pytest.raises(BundleRefused):
-        await shop.registry.verify(bundle.digest, proof(bundle.digest), DEED)
+        await shop.registry.verify(bundle.digest, DEED)
     await shop.registry.bring(bundle.folder, DEED)
-    await shop.registry.verify(bundle.digest, proof(bundle.digest), DEED)
+    await shop.registry.verify(bundle.digest, DEED)
 
 
 async def test_one_bundle_brought_by_many_at_once_is_there_once(shop: Shop) -> None:
@@ -139,7 +165,8 @@ async def test_aliases_resolve_from_memory_and_a_move_is_seen_at_once(shop: Shop
 async def test_a_canary_has_an_alias_of_its_own(shop: Shop) -> None:
     await shop.live()
     second = await shop.bring(version="2.0.0")
-    await shop.registry.verify(second.digest, proof(second.digest), DEED)
+    shop.owner.sign(shop.registry.store.path(second.digest))
+    await shop.registry.verify(second.digest, DEED)
     line = await shop.registry.line("sport")
     await shop.registry.start_canary(second.digest, line.generation, CanaryTerms(share=0.1, slow_s=1), DEED)
     assert await shop.registry.resolve(Reference.parse("sport@canary")) == second.served_name
@@ -183,7 +210,7 @@ async def test_a_parcel_carries_adapters_and_what_they_were_made_from_to_another
     assert size == (tmp_path / "a.tar").stat().st_size
     assert stat.S_IMODE((tmp_path / "a.tar").stat().st_mode) == 0o600
     async with hands(f"sqlite:///{tmp_path / 'there.sqlite3'}", tmp_path / "blobs") as mesh:
-        there = Registry(AdapterStore(tmp_path / "there"), mesh.ledger, base)
+        there = Registry(AdapterStore(tmp_path / "there"), mesh.ledger, shop.owner.vouch, base)
         found = await there.unpack(tmp_path / "a.tar", DEED)
         assert [(record.digest, record.state) for record in found] == [
             (child.digest, AdapterState.CANDIDATE), (parent.digest, AdapterState.CANDIDATE),
@@ -231,7 +258,7 @@ async def test_a_parcel_with_anything_else_in_it_is_refused_and_leaves_nothing(
     record = await shop.bring()
     await shop.registry.pack([record.digest], tmp_path / "good.tar")
     (tmp_path / "bad.tar").write_bytes(BAD_PARCELS[what]((tmp_path / "good.tar").read_bytes()))
-    registry = Registry(AdapterStore(there), shop.registry.ledger, shop.base)
+    registry = Registry(AdapterStore(there), shop.registry.ledger, shop.owner.vouch, shop.base)
     with pytest.raises(ParcelRefused):
         await registry.unpack(tmp_path / "bad.tar", DEED)
     assert [path.name for path in there.iterdir()] == [".lock"]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import aiohttp
 import orjson
 
+from concilium.adapters.trust import VerifiedAdapter
 from concilium.contracts.adapter_terms import ReplicaTerms
 
 ANSWER_BYTES = 8 << 20
@@ -47,9 +48,9 @@ class EngineAdmin:
         except (KeyError, TypeError, AttributeError) as error:
             raise AdminError("garbage", "/v1/models lists no models") from error
 
-    async def load(self, served: str, digest: str) -> None:
+    async def load(self, served: str, adapter: VerifiedAdapter) -> None:
         """Load an adapter from the store as the engine sees it. Raises `AdminError`."""
-        path = f"{self._terms.store.rstrip('/')}/{digest}"
+        path = f"{self._terms.store.rstrip('/')}/{adapter.digest}"
         await self._ask("POST", "/v1/load_lora_adapter", {"lora_name": served, "lora_path": path}, LOAD_S)
 
     async def unload(self, served: str) -> None:

@@ -13,6 +13,8 @@ from concilium.adapters.reconcile.admin import AdminError, EngineAdmin
 from concilium.adapters.reconcile.inflight import InFlight
 from concilium.adapters.reconcile.probe import prove
 from concilium.adapters.registry.store import AdapterStore
+from concilium.adapters.registry.vouch import Vouch
+from concilium.adapters.trust import VerifiedAdapter
 from concilium.contracts.adapter_life import AdapterRecord, OnReplica, ReplicaState
 from concilium.contracts.adapter_terms import ReplicaTerms
 from concilium.contracts.adapters import Probe
@@ -50,6 +52,7 @@ class Keeper:
         admin: EngineAdmin,
         *,
         store: AdapterStore,
+        vouch: Vouch,
         ledger: Ledger,
         in_flight: InFlight,
         drain_s: float,
@@ -59,6 +62,7 @@ class Keeper:
         self.state = Replica(Budget(terms.slots, terms.gpu_bytes, terms.ram_bytes))
         self._admin = admin
         self._store = store
+        self._vouch = vouch
         self._ledger = ledger
         self._in_flight = in_flight
         self._drain_s = drain_s
@@ -178,25 +182,29 @@ class Keeper:
         try:
             if digest not in self._proven:
                 await self._ledger.begin_load(self.name, digest)
-            if not there or digest not in self._probes:
-                self._probes[digest] = await self._checked(digest)
-            if not there:
-                await self._load(record)
+            if there and digest in self._probes:
+                await asyncio.to_thread(self._vouch.check, record)
+            else:
+                proven = await self._proof(digest)
+                if not there:
+                    await self._load(record, proven)
             await self._prove(record, self._probes[digest])
         except (AdminError, ConciliumError, OSError) as error:
             await self._fail(record, str(error))
 
-    async def _checked(self, digest: str) -> Probe:
-        """Return a bundle's probe; all of the bundle is checked before an engine hears of it."""
+    async def _proof(self, digest: str) -> VerifiedAdapter:
+        """Return what an engine is told of, and note its probe: all of the bundle is checked before, and trusted."""
         bundle = await asyncio.to_thread(self._store.open, digest)
         if bundle.report.probe is None:
             raise Conflict("its report has no probe, so nothing would show that it is served")
-        return bundle.report.probe
+        proven = await asyncio.to_thread(self._vouch.prove, bundle.folder)
+        self._probes[digest] = bundle.report.probe
+        return proven
 
-    async def _load(self, record: AdapterRecord) -> None:
+    async def _load(self, record: AdapterRecord, proven: VerifiedAdapter) -> None:
         self._in_flight.opened(self.name, record.served_name)
         try:
-            await self._admin.load(record.served_name, record.digest)
+            await self._admin.load(record.served_name, proven)
         except AdminError:
             # The answer may have been lost, or another publisher was first: what counts is what is there.
             if record.served_name not in await self._admin.models():

@@ -57,6 +57,7 @@ class Reconciler:
                 replica,
                 EngineAdmin(session, replica),
                 store=registry.store,
+                vouch=registry.vouch,
                 ledger=registry.ledger,
                 in_flight=self.in_flight,
                 drain_s=terms.drain_s,

@@ -10,6 +10,7 @@ from concilium.adapters.base_model import BaseModelFacts
 from concilium.adapters.bundle import Bundle
 from concilium.adapters.registry.parcel import ParcelRefused, opened_parcel, write_parcel
 from concilium.adapters.registry.store import AdapterStore, size_of
+from concilium.adapters.registry.vouch import Vouch
 from concilium.contracts.adapter_life import AdapterRecord, CanaryTerms, Counts, Judgement, Line, Proof
 from concilium.contracts.adapters import AdapterState, Alias, Reference
 from concilium.contracts.base import Model
@@ -35,16 +36,18 @@ class Removed(Model):
 class Registry:
     """Adapters of this mesh."""
 
-    def __init__(self, store: AdapterStore, ledger: Ledger, base: BaseModelFacts | None = None) -> None:
+    def __init__(self, store: AdapterStore, ledger: Ledger, vouch: Vouch, base: BaseModelFacts | None = None) -> None:
         """Use a store and a ledger.
 
         Args:
             store: the files.
             ledger: the rest.
+            vouch: says which of them are trusted.
             base: the model that adapters must fit; None: that is not checked here.
         """
         self.store = store
         self.ledger = ledger
+        self.vouch = vouch
         self._base = base
         self._lines: dict[str, tuple[float, Line]] = {}
         self._one = asyncio.Lock()
@@ -82,9 +85,16 @@ class Registry:
                 todo += [parent for parent in known[digest].parents if parent in known] if digest in known else []
         return await asyncio.to_thread(write_parcel, self.store, list(wanted), target)
 
-    async def verify(self, digest: str, proof: Proof, deed: Deed) -> AdapterRecord:
-        """Let engines load a candidate, whose files are checked once more. Raises as `Ledger.verify_adapter`."""
-        await asyncio.to_thread(self.store.open, digest, self._base)
+    async def verify(self, digest: str, deed: Deed) -> AdapterRecord:
+        """Let engines load a candidate that the trusted index names and whose files are checked once more.
+
+        Raises:
+            TrustRefused, BundleRefused: its code says which check said no.
+            NotFound, IllegalTransition, Conflict: as `Ledger.verify_adapter`.
+        """
+        bundle = await asyncio.to_thread(self.store.open, digest, self._base)
+        proven = await asyncio.to_thread(self.vouch.prove, bundle.folder)
+        proof = Proof(digest=proven.digest, by=f"index {proven.index_version}")
         return await self.ledger.verify_adapter(digest, proof, deed)
 
     async def promote(self, digest: str, generation: int, deed: Deed) -> Line:

@@ -10,7 +10,7 @@ from concilium.adapters.trust.drafts import changes, cosign, read_draft
 from concilium.adapters.trust.exchange import export_to, import_from
 from concilium.adapters.trust.keys import KeyFolder, Kind, read_passphrase
 from concilium.adapters.trust.owner import Owner
-from concilium.adapters.trust.proof import VerifiedAdapter, verify
+from concilium.adapters.trust.proof import VerifiedAdapter, check_named, verify
 from concilium.adapters.trust.refusals import Code, TrustRefused
 from concilium.adapters.trust.release import Release
 from concilium.adapters.trust.report import adapter, report
@@ -33,6 +33,7 @@ __all__ = [
     "VerifiedAdapter",
     "adapter",
     "changes",
+    "check_named",
     "cosign",
     "export_to",
     "import_from",

@@ -77,13 +77,32 @@ def verify(
     )
 
 
-def _check_target(claims: Target, target: Target | None, *, allow_restricted: bool) -> None:
+def check_named(state: TrustState, reference: Reference, digest: str, now: datetime) -> None:
+    """Look whether the index names an adapter, without reading its files.
+
+    Args:
+        digest: SHA-256 of its ``manifest.json``.
+        now: by the clock that leases are judged by.
+
+    Raises:
+        TrustRefused: with the code of the check that failed.
+    """
+    index, _ = check_current(state.at(now), now)
+    _named(reference, digest, index.entries.get(reference))
+
+
+def _named(reference: Reference, digest: str, target: Target | None) -> Target:
     if target is None:
-        raise TrustRefused(Code.NOT_IN_INDEX, f"the index does not name {claims.reference}")
-    if target.digest != claims.digest:
-        raise TrustRefused(Code.DIGEST_MISMATCH, f"{claims.reference} of the index is {target.digest}")
+        raise TrustRefused(Code.NOT_IN_INDEX, f"the index does not name {reference}")
+    if target.digest != digest:
+        raise TrustRefused(Code.DIGEST_MISMATCH, f"{reference} of the index is {target.digest}")
     if target.revoked:
-        raise TrustRefused(Code.REVOKED, f"{claims.reference} is revoked: {target.revoked}")
+        raise TrustRefused(Code.REVOKED, f"{reference} is revoked: {target.revoked}")
+    return target
+
+
+def _check_target(claims: Target, entry: Target | None, *, allow_restricted: bool) -> None:
+    target = _named(claims.reference, claims.digest, entry)
     if (target.bytes, target.manifest_bytes, target.restricted) != (
         claims.bytes,
         claims.manifest_bytes,
