@@ -13,7 +13,7 @@ from support.served_models import environment  # noqa: E402 - as above
 def main() -> int:
     """Make it and return the exit status."""
     try:
-        print(f"{environment.python()}\n{peft.packages()}")
+        print(f"{environment.MODELS.python()}\n{peft.packages()}")
     except environment.CannotPrepare as error:
         print(error, file=sys.stderr)
         return 1

@@ -24,17 +24,17 @@ def packages() -> Path:
     Raises:
         CannotPrepare: a package could not be installed.
     """
-    environment.python()
-    place = environment.folder() / f"peft-{environment.digest(REQUIREMENTS.read_bytes())}"
+    environment.MODELS.python()
+    place = environment.MODELS.folder / f"peft-{environment.digest(REQUIREMENTS.read_bytes())}"
     if place.is_dir():
         return place
-    with environment.only_one(environment.folder()):
+    with environment.only_one(environment.MODELS.folder):
         if not place.is_dir():
             environment.say(f"Installing PEFT in {place}")
             made = place.with_suffix(".new")
             shutil.rmtree(made, ignore_errors=True)
             uv = Path(sys.executable).parent / "uv"
-            options = ["--quiet", "--no-deps", "--require-hashes", "--python", str(environment.python())]
+            options = ["--quiet", "--no-deps", "--require-hashes", "--python", str(environment.MODELS.python())]
             environment.run([str(uv), "pip", "install", *options, "--target", str(made), "-r", str(REQUIREMENTS)])
             made.rename(place)
     return place
@@ -49,7 +49,7 @@ def work(folder: Path, *jobs: dict[str, Any]) -> list[Any]:
     """
     environ = {**os.environ, **environment.QUIET, "PYTHONPATH": str(packages()), "HF_HOME": str(folder / "hf")}
     # -P: the worker's own folder has modules named like libraries.
-    command = [str(environment.python()), "-P", str(WORKER)]
+    command = [str(environment.MODELS.python()), "-P", str(WORKER)]
     done = subprocess.run(
         command, cwd=folder, env=environ, input=json.dumps(jobs), capture_output=True, text=True, check=False
     )
