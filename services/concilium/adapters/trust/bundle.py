@@ -7,9 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from concilium.adapters.trust.files import open_plain, read_bounded
-from concilium.adapters.trust.manifest import REPORT, Listed, Manifest, check_report, read_manifest
+from concilium.adapters.trust.manifest import Listed, Manifest, check_report, read_manifest
 from concilium.adapters.trust.refusals import Code, TrustRefused
-from concilium.adapters.trust.targets import MANIFEST, MANIFEST_BYTES
+from concilium.adapters.trust.targets import MANIFEST_BYTES
+from concilium.contracts.adapters import MANIFEST, REPORT
 
 _CHUNK = 1024 * 1024
 

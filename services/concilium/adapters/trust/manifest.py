@@ -7,11 +7,10 @@ from hashlib import sha256
 
 from concilium.adapters.trust.encoding import decode_json
 from concilium.adapters.trust.refusals import Code, TrustRefused
-from concilium.adapters.trust.targets import BUNDLE_BYTES, MANIFEST, MANIFEST_BYTES, Reference, Target, is_sha256
+from concilium.adapters.trust.targets import BUNDLE_BYTES, MANIFEST_BYTES, Reference, Target, is_sha256
+from concilium.contracts.adapters import MANIFEST, REPORT, WEIGHTS
 from concilium.contracts.base import JSON
 
-WEIGHTS = "adapter_model.safetensors"
-REPORT = "verify_report.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FILES_MAX = 64
 

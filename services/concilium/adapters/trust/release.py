@@ -23,7 +23,7 @@ from concilium.adapters.trust.encoding import decode_json
 from concilium.adapters.trust.files import read_given
 from concilium.adapters.trust.manifest import Manifest
 from concilium.adapters.trust.refusals import Code, TrustRefused
-from concilium.adapters.trust.targets import MANIFEST
+from concilium.contracts.adapters import MANIFEST
 
 RELEASE_BYTES = 1024 * 1024
 _PAYLOAD = "application/vnd.in-toto+json"

@@ -8,9 +8,9 @@ from pydantic import StrictBool, StrictInt, StrictStr, ValidationError
 from tuf.api.metadata import TargetFile
 
 from concilium.adapters.trust.refusals import Code, TrustRefused
+from concilium.contracts.adapters import MANIFEST
 from concilium.contracts.base import Model
 
-MANIFEST = "manifest.json"
 MANIFEST_BYTES = 1024 * 1024
 BUNDLE_BYTES = 64 * 1024**3
 _KIND = "adapters"
